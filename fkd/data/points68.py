@@ -1,0 +1,102 @@
+"""Photos beside a CSV of 136 columns: the layout of `youtube_faces` and `portraits68`.
+
+`training/` and `test/` hold the pictures, `training_frames_keypoints.csv` and
+`test_frames_keypoints.csv` the file name and x, y of 68 points. Faces are cut out once, with enough
+of their surroundings for any augmentation, and brought to one size.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from fkd.data.cache import cached_dataset
+from fkd.data.dataset import Dataset
+from fkd.errors import FkdError
+from fkd.pipeline.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.schema import IBUG68
+
+# A stored picture shows twice the tight box, at about the resolution the networks see.
+SURROUNDINGS = CropFrame(scale=2.0)
+STORED_SIDE = 208
+
+
+def load_points68(folder: Path) -> Dataset:
+    """The faces of a folder in this layout, as (n, 208, 208) crops of twice the tight box.
+
+    Groups are people where file names end in a frame number (`Person_Name_07.jpg`), else photos.
+
+    Raises:
+        FkdError: no CSV, a CSV with other columns, or a picture that is missing or damaged.
+    """
+    tables = sorted(folder.glob("*_frames_keypoints.csv"))
+    if not tables:
+        raise FkdError(
+            f"The faces of {folder.name!r} are missing: put its pictures and *_frames_keypoints.csv into {folder}."
+        )
+    pictures = [folder / _split_name(table) for table in tables]
+    absent = next((path for path in pictures if not path.is_dir()), None)
+    if absent is not None:
+        raise FkdError(f"The folder of pictures {absent} is missing; unpack the archive again.")
+    return cached_dataset(folder.name, [*tables, *pictures], lambda: _parse(folder.name, tables))
+
+
+def _split_name(table: Path) -> str:
+    return table.name.removesuffix("_frames_keypoints.csv")
+
+
+def _parse(name: str, tables: list[Path]) -> Dataset:
+    files, splits, points = [], [], []
+    for table in tables:
+        names, coordinates = read_points_table(table)
+        files += [table.parent / _split_name(table) / file for file in names]
+        splits += [_split_name(table)] * len(names)
+        points.append(coordinates)
+    points_px = np.concatenate(points)
+    matrices = SURROUNDINGS.matrices(tight_boxes(points_px), STORED_SIDE)
+    cropped = [
+        cut(_read_gray(file), matrix, STORED_SIDE)
+        for file, matrix in zip(tqdm(files, desc=f"reading {name}", leave=False), matrices, strict=True)
+    ]
+    return Dataset(
+        name=name,
+        schema=IBUG68,
+        images_u8=np.stack(cropped),
+        points_px=transform(points_px, invert(matrices)).astype(np.float32),
+        groups=np.array([group_of(file.stem) for file in files]),
+        sources=np.full(len(files), name),
+        rows=np.array([f"{split}/{file.name}" for split, file in zip(splits, files, strict=True)]),
+        published_split=np.array(splits),
+    )
+
+
+def read_points_table(table: Path) -> tuple[list[str], np.ndarray]:
+    """File names and (n, 68, 2) float64 points in picture pixels; `FkdError` names what is wrong."""
+    try:
+        frame = pd.read_csv(table)
+        points = frame.iloc[:, 1:].to_numpy(np.float64)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise FkdError(f"{table} cannot be read as a table of points ({error}); fetch it again.") from None
+    if points.shape[1] != 2 * len(IBUG68) or not len(points):
+        raise FkdError(f"{table} has {points.shape[1]} columns of coordinates; 136 are needed, after the file name.")
+    return frame.iloc[:, 0].astype(str).tolist(), points.reshape(len(points), -1, 2)
+
+
+def group_of(stem: str) -> str:
+    """`Luis_Fonsi_21` is a frame of `Luis_Fonsi`; `helen_100040721_2` a face of `helen_100040721`.
+
+    `lfpw_image_0001` keeps its number, which is the photo's and not a frame's.
+    """
+    return stem if re.fullmatch(r".*_image_\d+", stem) else re.sub(r"_\d{1,2}$", "", stem)
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    image_bgr_u8 = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image_bgr_u8 is None:
+        raise FkdError(f"{path} is missing or no picture; fetch the dataset again.")
+    return cv2.cvtColor(image_bgr_u8, cv2.COLOR_BGR2GRAY)
