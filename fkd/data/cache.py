@@ -14,7 +14,7 @@ from fkd.paths import cache_root
 from fkd.schema import get_schema
 
 # Raised whenever parsing changes what it returns, so that older files are left aside.
-_FORMAT = 1
+_FORMAT = 2
 _ARRAYS = ("images_u8", "points_px", "groups", "sources", "rows", "published_split")
 
 

@@ -17,9 +17,12 @@ from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
 from fkd.errors import FkdError
+from fkd.pipeline.crop import CropFrame
 from fkd.schema import KAGGLE15
 
 SIDE = 96
+# How the competition's pictures lie round a tight box of 68 points, so that photos can be cut alike.
+KAGGLE_FRAME = CropFrame(scale=1.23, shift=(0.0, -0.165))
 _PIXELS = SIDE * SIDE
 _ROWS_AT_ONCE = 256
 

@@ -1,0 +1,22 @@
+"""Networks by name: `create_model("heatmap", keypoints=68, input_size=128)`."""
+
+from __future__ import annotations
+
+from fkd.errors import FkdError
+from fkd.models.base import KeypointNetwork, Output, norm_to_px, px_to_norm
+from fkd.models.cnn5 import Cnn5
+from fkd.models.heatmap import HeatmapNetwork
+
+MODELS: dict[str, type[KeypointNetwork]] = {"cnn5": Cnn5, "heatmap": HeatmapNetwork}
+
+__all__ = ["MODELS", "KeypointNetwork", "Output", "create_model", "norm_to_px", "px_to_norm"]
+
+
+def create_model(name: str, keypoints: int, input_size: int, **arguments: object) -> KeypointNetwork:
+    """A network with fresh parameters; `FkdError` for an unknown name or argument."""
+    if name not in MODELS:
+        raise FkdError(f"Unknown network {name!r}; known are {', '.join(MODELS)}.")
+    try:
+        return MODELS[name](keypoints, input_size, **arguments)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise FkdError(f"The network {name!r} cannot be made with {arguments}: {error}.") from None

@@ -1,0 +1,41 @@
+"""fkd: facial keypoint detection, from a photo to points in three lines.
+
+    import fkd
+    pipeline = fkd.load("ibug68")
+    faces = pipeline(image_rgb_u8)
+
+Where to find things: `schema` says which points a face has, `data` reads faces, `models` are the
+networks, `training` makes weights, `weights` stores them, `pipeline` goes from a photo to faces,
+`evaluate` and `metrics` say how good they are, `cli` is `python -m fkd`, `ui` serves the pages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fkd.errors import FkdError
+from fkd.pipeline.face import Face
+
+if TYPE_CHECKING:
+    from fkd.pipeline.predict import Pipeline
+
+__version__ = "0.1.0"
+__all__ = ["Face", "FkdError", "__version__", "load"]
+
+
+def load(weights: str | Path = "ibug68", *, device: str = "cpu", **options: Any) -> Pipeline:
+    """A pipeline from photo to faces.
+
+    Args:
+        weights: a shipped name (see `python -m fkd doctor`) or a path to a `.safetensors` file.
+        device: where the network runs, such as `cpu` or `cuda`.
+        options: passed on to `fkd.pipeline.predict.Pipeline`.
+
+    Raises:
+        FkdError: unknown or damaged weights, or a device that is not there.
+    """
+    from fkd.pipeline.predict import Pipeline
+    from fkd.weights import load_model
+
+    return Pipeline(load_model(weights, device), **options)

@@ -1,0 +1,116 @@
+"""A residual network with a top-down path, one heatmap per keypoint, and scores.
+
+Residual trunk (He et al., 2016), top-down path (Lin et al., 2017), heatmaps decoded by their
+expectation (Sun et al., "Integral human pose regression", 2018). Two small heads beside them say how
+sure the network is of each point and of there being a face.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fkd.models.base import KeypointNetwork, Output
+
+HEATMAP_STRIDE = 4
+
+
+class HeatmapNetwork(KeypointNetwork):
+    """Heatmaps at a quarter of the input's resolution.
+
+    Args:
+        keypoints: number of points.
+        input_size: side of the crop, a multiple of 32.
+        widths: channels at strides 2, 4, 8, 16 and 32.
+        blocks: residual blocks in each stage.
+        fused: channels of the top-down path.
+    """
+
+    def __init__(
+        self,
+        keypoints: int,
+        input_size: int,
+        widths: tuple[int, ...] = (32, 48, 96, 192, 256),
+        blocks: int = 1,
+        fused: int = 64,
+    ) -> None:
+        super().__init__(keypoints, input_size)
+        self.stem = conv_norm_relu(1, widths[0], stride=2)
+        self.stages = nn.ModuleList(
+            nn.Sequential(conv_norm_relu(c_in, c_out, stride=2), *(ResidualBlock(c_out) for _ in range(blocks)))
+            for c_in, c_out in zip(widths, widths[1:], strict=False)
+        )
+        self.laterals = nn.ModuleList(nn.Conv2d(width, fused, 1) for width in widths[1:])
+        self.smooth = conv_norm_relu(fused, fused)
+        self.heatmap_head = nn.Conv2d(fused, keypoints, 1)
+        self.score_head = nn.Conv2d(fused, keypoints, 1)
+        self.face_head = nn.Linear(widths[-1], 1)
+
+    def forward(self, images: torch.Tensor) -> Output:
+        x = self.stem(standardise(images))
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        fused = self.laterals[-1](features[-1])
+        for lateral, feature in zip(list(self.laterals)[-2::-1], features[-2::-1], strict=True):
+            fused = F.interpolate(fused, scale_factor=2.0, mode="nearest") + lateral(feature)
+        fused = self.smooth(fused)
+        heatmap_logits = self.heatmap_head(fused).float()
+        points_norm, probabilities = expectation(heatmap_logits, self.input_size)
+        # A point's score is read where its heatmap lies, and does not move the heatmap itself.
+        point_logits = (self.score_head(fused).float() * probabilities.detach()).sum(dim=(2, 3))
+        face_logits = self.face_head(features[-1].mean(dim=(2, 3))).float().squeeze(1)
+        return Output(points_norm, point_logits, face_logits, heatmap_logits)
+
+
+def standardise(images: torch.Tensor) -> torch.Tensor:
+    """Each picture to mean 0 and deviation 1, so that brightness and contrast do not matter."""
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = (images - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return (images - mean) / (deviation + 0.02)
+
+
+def expectation(heatmap_logits: torch.Tensor, input_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Decode heatmaps by the mean position under their softmax.
+
+    Args:
+        heatmap_logits: (n, k, h, w).
+        input_size: side of the crop whose normalised coordinates are returned.
+
+    Returns:
+        points_norm (n, k, 2) and the probabilities (n, k, h, w).
+    """
+    probabilities = heatmap_logits.flatten(2).softmax(dim=-1).view_as(heatmap_logits)
+    cells_x = cell_centres_norm(heatmap_logits.shape[3], input_size).to(heatmap_logits)
+    cells_y = cell_centres_norm(heatmap_logits.shape[2], input_size).to(heatmap_logits)
+    x = (probabilities.sum(dim=2) * cells_x).sum(dim=-1)
+    y = (probabilities.sum(dim=3) * cells_y).sum(dim=-1)
+    return torch.stack([x, y], dim=-1), probabilities
+
+
+def cell_centres_norm(cells: int, input_size: int) -> torch.Tensor:
+    """(cells,) normalised crop coordinates of the centres of heatmap cells."""
+    centres_px = (torch.arange(cells) + 0.5) * (input_size / cells) - 0.5
+    return centres_px * (2 / (input_size - 1)) - 1
+
+
+def conv_norm_relu(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a straight connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv_norm_relu(channels, channels)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(x + self.second(self.first(x)))

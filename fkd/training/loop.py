@@ -1,0 +1,343 @@
+"""The training loop: one process, one device, exact to resume at any epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+from fkd.data import load_dataset
+from fkd.data.dataset import Dataset
+from fkd.data.splits import split
+from fkd.errors import FkdError
+from fkd.losses import heatmap_loss, point_loss
+from fkd.metrics import face_nme, rmse_px
+from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
+from fkd.pipeline.crop import transform
+from fkd.training.batches import Batch, FaceBatches, eye_distances
+from fkd.training.config import TrainConfig
+from fkd.training.run import RunFolder
+from fkd.weights import Card, predict_flip_averaged, save_weights
+
+_HEARTBEAT_S = 2.0
+_SCORE_SCALE = 0.1  # error, in eye distances, at which the score a point should have has fallen to 1/e
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its last checkpoint stands."""
+
+
+def train(config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool = False) -> None:
+    """Train to the end of the schedule, or until asked to stop (SIGINT, SIGTERM).
+
+    Args:
+        config: what to train; written to the run's config.json by the caller.
+        run: the folder that takes everything.
+        device: torch device name.
+        resume: go on from the run's checkpoint where there is one.
+
+    Raises:
+        FkdError: data missing, the loss no longer a number, or the disk full; the run says why.
+    """
+    try:
+        with _stop_on_signals():
+            trainer = Trainer(config, run, torch.device(device))
+            if resume and run.checkpoint.exists():
+                trainer.load_checkpoint()
+            trainer.run_epochs()
+    except Stopped:
+        run.write_status("stopped")
+        run.log("stopped; --resume goes on from the last epoch")
+    except OSError as error:
+        # Not even the status may fit on a full disk; the sentence still reaches the caller.
+        with contextlib.suppress(OSError):
+            run.write_status("failed", reason=str(error))
+        raise FkdError(f"The run's folder {run.path} cannot be written ({error.strerror}); free some space.") from None
+    except Exception as error:
+        run.write_status("failed", reason=str(error))
+        raise
+    else:
+        run.write_status("finished", epoch=config.epochs, epochs=config.epochs)
+
+
+class Trainer:
+    """All state of a training; `load_checkpoint` restores it exactly."""
+
+    def __init__(self, config: TrainConfig, run: RunFolder, device: torch.device) -> None:
+        self.config, self.run, self.device = config, run, device
+        torch.manual_seed(config.seed)
+        dataset = load_dataset(config.data)
+        masks = split(dataset, None if config.fold < 0 else config.fold, config.validation_share)
+        self.schema = dataset.schema
+        self.train_faces = FaceBatches(dataset.subset(masks["train"]), config, device)
+        self.validation = Validation(dataset.subset(masks["validation"]), config, device)
+        network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.average = RunningMean(self.network, config.ema) if config.ema else None
+        self.optimizer = _make_optimizer(self.network, config)
+        self.steps = config.epochs * len(self.train_faces)
+        self.autocast = _autocast(config.precision, device)
+        self.epoch, self.best = 0, math.inf
+        self.seconds = 0.0
+
+    def run_epochs(self) -> None:
+        progress = tqdm(
+            total=self.steps, initial=self.epoch * len(self.train_faces), desc=self.run.name, file=sys.stderr
+        )
+        with progress:
+            for self.epoch in range(self.epoch, self.config.epochs):
+                self._run_epoch(progress)
+
+    def _run_epoch(self, progress: tqdm) -> None:
+        started = time.perf_counter()
+        # Seeded anew each epoch, so that a resumed run draws what an uninterrupted one would.
+        seed = self.config.seed * 100_003 + self.epoch
+        torch.manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        losses = self._train_one_epoch(generator, progress, started)
+        self.seconds += time.perf_counter() - started
+        faces = len(self.train_faces) * self.config.batch_size
+        record = {
+            "epoch": self.epoch + 1,
+            "step": (self.epoch + 1) * len(self.train_faces),
+            "learning_rate": self._learning_rate((self.epoch + 1) * len(self.train_faces)),
+            "train_loss": float(np.mean(losses)),
+            **self.validation.measure(self.averaged_network),
+            "images_per_s": round(faces / (time.perf_counter() - started), 1),
+            "seconds": round(self.seconds, 1),
+        }
+        self._finish_epoch(record)
+        progress.set_postfix(loss=f"{record['train_loss']:.3f}", nme=f"{record['validation_nme']:.2f}%")
+
+    def _train_one_epoch(self, generator: torch.Generator, progress: tqdm, started: float) -> list[float]:
+        self.network.train()
+        losses: list[float] = []
+        last_beat = 0.0
+        for i, batch in enumerate(self.train_faces.epoch(generator)):
+            losses.append(self._step(batch, self.epoch * len(self.train_faces) + i))
+            progress.update()
+            if time.monotonic() - last_beat > _HEARTBEAT_S:
+                last_beat = time.monotonic()
+                self._beat(i + 1, time.perf_counter() - started)
+        return losses
+
+    def _step(self, batch: Batch, step: int) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(step)
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        with self.autocast():
+            output = self.network(images)
+        loss = total_loss(output, batch, self.config, eye_distances(batch.points_norm, self.schema))
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FkdError(f"The loss is {value} at step {step}; try a lower learning rate or precision=fp32.")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(self.network, step)
+        return value
+
+    def _learning_rate(self, step: int) -> float:
+        highest, warm_up = self.config.learning_rate, self.config.warm_up * self.steps
+        if self.config.schedule == "constant":
+            return highest
+        if step < warm_up:
+            return highest * (0.05 + 0.95 * step / warm_up)
+        return highest * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(self.steps - warm_up, 1)))
+
+    @property
+    def averaged_network(self) -> KeypointNetwork:
+        return self.average.network if self.average else self.network
+
+    def _beat(self, batches_done: int, epoch_seconds: float) -> None:
+        done = self.epoch * len(self.train_faces) + batches_done
+        rate = batches_done / epoch_seconds
+        self.run.write_status(
+            "running",
+            epoch=self.epoch,
+            epochs=self.config.epochs,
+            step=done,
+            steps=self.steps,
+            images_per_s=round(rate * self.config.batch_size, 1),
+            seconds_left=round((self.steps - done) / rate),
+        )
+
+    def _finish_epoch(self, record: dict[str, Any]) -> None:
+        """Weights, then metrics, then the checkpoint that knows how long the metrics are."""
+        if record["validation_nme"] < self.best:
+            self.best = record["validation_nme"]
+            save_weights(self.run.weights, self.averaged_network, self._card())
+        metrics_length = self.run.append_metrics(record)
+        self.run.log(" ".join(f"{key}={value:.5g}" for key, value in record.items()))
+        state = {
+            "epoch": self.epoch + 1,
+            "best": self.best,
+            "seconds": self.seconds,
+            "metrics_length": metrics_length,
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict() if self.average else None,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        aside = self.run.checkpoint.with_suffix(".tmp")
+        torch.save(state, aside)
+        aside.replace(self.run.checkpoint)
+
+    def load_checkpoint(self) -> None:
+        """Restore the state at the end of the last complete epoch."""
+        try:
+            state = torch.load(self.run.checkpoint, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            if self.average:
+                self.average.network.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:  # damaged files raise many kinds
+            raise FkdError(f"{self.run.checkpoint} is damaged ({error}); start a new run.") from None
+        self.epoch, self.best, self.seconds = state["epoch"], state["best"], state["seconds"]
+        self.run.cut_metrics(state["metrics_length"])
+        self.run.log(f"resumed after epoch {self.epoch}")
+
+    def _card(self) -> Card:
+        config = self.config
+        return Card(
+            name=self.run.name,
+            schema=self.schema,
+            model=config.model,
+            model_args=config.model_args,
+            input_size=config.input_size,
+            crop=config.crop,
+            training={
+                "recipe": config.recipe,
+                "config": config.as_dict(),
+                "epoch": self.epoch + 1,
+                "minutes": round(self.seconds / 60, 1),
+                "date": time.strftime("%Y-%m-%d"),
+                "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            },
+        )
+
+
+class Validation:
+    """Faces that training only watches, measured with flip averaging."""
+
+    def __init__(self, faces: Dataset, config: TrainConfig, device: torch.device) -> None:
+        if not len(faces):
+            raise FkdError("No faces are left to validate on; raise validation_share or use a larger dataset.")
+        self.faces = faces
+        self.batches = FaceBatches(faces, config, device)
+        self.size = config.input_size
+
+    def measure(self, network: KeypointNetwork) -> dict[str, float]:
+        """`validation_nme` in percent and `validation_rmse_px` in pixels of the dataset's pictures."""
+        predicted_px = predict_faces(network, self.batches)
+        nme = face_nme(predicted_px, self.faces.points_px, self.faces.schema)
+        rmse = rmse_px(predicted_px, self.faces.points_px)
+        return {"validation_nme": 100 * float(np.nanmean(nme)), "validation_rmse_px": rmse}
+
+
+@torch.inference_mode()
+def predict_faces(network: KeypointNetwork, batches: FaceBatches) -> np.ndarray:
+    """(n, k, 2) float32 points in the pixels of the dataset's pictures, in their order."""
+    was_training = network.training
+    network.eval()
+    crops = [predict_flip_averaged(network, images, batches.schema)[0] for images in batches.in_order()]
+    network.train(was_training)
+    crop_px = norm_to_px(torch.cat(crops), batches.config.input_size).float().cpu().numpy()
+    return transform(crop_px, batches.maps.cpu().numpy()).astype(np.float32)
+
+
+def total_loss(output: Output, batch: Batch, config: TrainConfig, eyes: torch.Tensor) -> torch.Tensor:
+    """Point loss, plus the losses on heatmaps and scores that the configuration asks for."""
+    loss = point_loss(config.loss, output.points_norm, batch.points_norm)
+    if config.heatmap_weight and output.heatmap_logits is not None:
+        crossed = heatmap_loss(output.heatmap_logits, batch.points_norm, config.input_size, config.heatmap_sigma)
+        loss = loss + config.heatmap_weight * crossed
+    if config.score_weight and output.point_logits is not None and output.face_logits is not None:
+        loss = loss + config.score_weight * _score_loss(output, batch, eyes)
+    return loss
+
+
+def _score_loss(output: Output, batch: Batch, eyes: torch.Tensor) -> torch.Tensor:
+    """Scores should tell how near a point is; nothing for points that are covered or on no face."""
+    assert output.point_logits is not None and output.face_logits is not None
+    error = (output.points_norm.detach() - batch.points_norm).norm(dim=-1) / eyes[:, None]
+    wanted = torch.exp(-error / _SCORE_SCALE).masked_fill(batch.hidden | ~batch.is_face[:, None], 0)
+    known = torch.isfinite(wanted)
+    point = F.binary_cross_entropy_with_logits(output.point_logits, torch.nan_to_num(wanted), reduction="none")
+    face = F.binary_cross_entropy_with_logits(output.face_logits, batch.is_face.float())
+    return (point * known).sum() / known.sum().clamp_min(1) + face
+
+
+class RunningMean:
+    """Exponential moving average of a network's parameters and statistics (Polyak averaging)."""
+
+    def __init__(self, network: KeypointNetwork, decay: float) -> None:
+        import copy
+
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: KeypointNetwork, step: int) -> None:
+        """Move towards `network`; faster in the first steps, when the mean is still of noise."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        for mean, current in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(current, weight)
+            else:
+                mean.copy_(current)
+
+
+def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), config.learning_rate)
+    # Norms and biases are not decayed.
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    free = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, config.learning_rate)
+
+
+def _autocast(precision: str, device: torch.device) -> Callable[[], contextlib.AbstractContextManager]:
+    """bf16 where the device computes in it and it was not refused; fp32 elsewhere."""
+    if precision == "fp32" or (precision == "auto" and not computes_bf16(device)):
+        return contextlib.nullcontext
+    return lambda: torch.autocast(device.type, torch.bfloat16)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bf16, so that it is faster than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    return False
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Stopped`, and put the old handlers back."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,101 @@
+"""A run: one training, and the folder that holds all of it.
+
+    config.json     the settings, versions and split it was started with
+    metrics.jsonl   one line per epoch, only ever appended to
+    status.json     state, progress and a heartbeat, replaced atomically
+    log.txt         what the training said
+    last.pt         everything needed to go on
+    best.safetensors  the weights that did best on the validation faces
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from fkd.errors import FkdError
+from fkd.paths import runs_root
+
+
+class RunFolder:
+    """Reads and writes one run's folder; safe to read while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, name: str) -> RunFolder:
+        """A new folder under the runs' root; `FkdError` when there is one of this name."""
+        if not name or Path(name).name != name or name.startswith("."):
+            raise FkdError(f"{name!r} cannot name a run; use letters, digits, '-' and '_'.")
+        path = runs_root() / name
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise FkdError(f"There is a run {name!r} already; choose another name or add --resume.") from None
+        except OSError as error:
+            raise FkdError(f"The folder {path} cannot be made ({error.strerror}); set FKD_RUNS to another.") from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, name: str) -> RunFolder:
+        """An existing run by name; `FkdError` lists the known ones."""
+        path = runs_root() / Path(name).name
+        if not (path / "config.json").is_file():
+            known = ", ".join(sorted(p.parent.name for p in runs_root().glob("*/config.json"))) or "none"
+            raise FkdError(f"There is no run {name!r}; in {runs_root()} there are: {known}.")
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "last.pt"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "best.safetensors"
+
+    def read_config(self) -> dict[str, Any]:
+        return json.loads((self.path / "config.json").read_text("utf-8"))
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        self._replace("config.json", json.dumps(config, indent=2))
+
+    def write_status(self, state: str, **progress: Any) -> None:
+        """Replace status.json; `state` is running, finished, stopped or failed."""
+        self._replace("status.json", json.dumps({"state": state, "heartbeat": time.time(), **progress}))
+
+    def append_metrics(self, record: dict[str, Any]) -> int:
+        """Append one line and return the length of the file in bytes."""
+        with (self.path / "metrics.jsonl").open("ab") as file:
+            file.write(json.dumps(record).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut_metrics(self, length: int) -> None:
+        """Cut metrics.jsonl back to what a checkpoint knew of."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            os.truncate(path, length)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Every complete line of metrics.jsonl; a half-written last one is left out."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def log(self, text: str) -> None:
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+    def _replace(self, file_name: str, text: str) -> None:
+        aside = self.path / f"{file_name}.tmp"
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, self.path / file_name)
