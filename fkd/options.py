@@ -1,0 +1,75 @@
+"""Settings as frozen dataclasses that flags and form fields are made from.
+
+A field declared with `option` carries its help text, range and choices in its metadata; the
+command line and the pages read them from there, so that each is written once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import Field, field, fields
+from typing import Any
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A dataclass field with its help text and, for a number, its range or, for a name, its choices."""
+    return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
+
+
+def check(options: Any) -> None:
+    """`ValueError` naming the first field of a dataclass that lies outside its range or choices."""
+    for item in fields(options):
+        _checked(item, getattr(options, item.name))
+
+
+def add_flags(parser: argparse.ArgumentParser, options_class: type, title: str) -> None:
+    """Add one `--flag` for each field of a dataclass, in a group of its own in the help text."""
+    group = parser.add_argument_group(title)
+    for item in fields(options_class):
+        flag = "--" + item.name.replace("_", "-")
+        text = item.metadata["help"] + " (default: %(default)s)"
+        if isinstance(item.default, bool):
+            group.add_argument(flag, default=item.default, help=text, action=argparse.BooleanOptionalAction)
+        else:
+            choices = item.metadata["choices"]
+            group.add_argument(flag, default=item.default, help=text, choices=choices, type=_parser_of(item))
+
+
+def from_flags(args: argparse.Namespace, options_class: type) -> Any:
+    """The dataclass with the values that `add_flags` had parsed."""
+    return options_class(**{item.name: getattr(args, item.name) for item in fields(options_class)})
+
+
+def _parser_of(item: Field) -> Callable[[str], Any]:
+    kind: Any = type(item.default)
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError as error:
+            number = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"expected a {number}, received {text!r}") from error
+        try:
+            return value if item.metadata["choices"] else _checked(item, value)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse
+
+
+def _checked(item: Field, value: Any) -> Any:
+    choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
+    if choices is not None and value not in choices:
+        raise ValueError(f"{item.name}: expected one of {', '.join(choices)}, received {value!r}")
+    # "not (>=)" instead of "<", so that NaN is out of range too
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        raise ValueError(f"{item.name}: expected {low} to {high}, received {value}")
+    return value

@@ -1,0 +1,205 @@
+"""Faces drawn on their photo: boxes, edges, points, and names or numbers of the points.
+
+    annotated_rgb_u8 = draw_faces(image_rgb_u8, faces, schema, DrawOptions(labels="numbers"))
+
+Sizes follow the face, so that one of 100 pixels and one of 4,000 look alike. A point that the
+network is unsure of is an empty ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fkd.options import check, option
+from fkd.pipeline.face import Face
+from fkd.schema import Schema
+
+Colour = tuple[int, int, int]
+
+_FRACTION_BITS = 6  # cv2 takes coordinates in 1/64 pixel, for smooth lines at any size
+_DARK: Colour = (24, 24, 28)
+_WHITE: Colour = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """What is drawn; out-of-range values raise `ValueError`."""
+
+    show_boxes: bool = option(True, "Draw the box of each face and how sure the network is of it.")
+    show_edges: bool = option(True, "Join neighbouring points by lines.")
+    labels: str = option(
+        "none",
+        "Write at each point its name, or its number as points are counted in files, from 0.",
+        choices=("none", "names", "numbers"),
+    )
+    point_size: float = option(1.0, "Size of the points; 1 suits the size of each face.", low=0.2, high=5.0)
+    unsure_below: float = option(0.3, "Points that score lower are drawn as empty rings.", low=0.0, high=1.0)
+    colour: str = option("", "One #RRGGBB colour for all points, instead of one for each group.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def draw_faces(
+    image_rgb_u8: np.ndarray, faces: Sequence[Face], schema: Schema, options: DrawOptions | None = None
+) -> np.ndarray:
+    """A copy of a (h, w, 3) uint8 RGB picture with faces drawn on it, later ones over earlier ones."""
+    options = options or DrawOptions()
+    canvas = image_rgb_u8.copy()
+    colours = [_rgb(options.colour or colour) for colour in schema.colours]
+    for face in faces:
+        unit, radius = _unit(face, canvas), _radius(face, canvas) * options.point_size
+        if options.show_boxes:
+            _draw_box(canvas, face, 0.8 * unit)
+        if options.show_edges:
+            ends = [face.points_px[list(edge)] for edge in schema.edges]
+            _strokes(canvas, ends, [colours[first] for first, _ in schema.edges], 0.7 * unit, opacity=0.6)
+        for point, score, colour in zip(face.points_px, face.point_scores, colours, strict=True):
+            _dot(canvas, point, radius, colour, filled=bool(score >= options.unsure_below))
+    if options.labels != "none":  # last, so that no line runs through a text
+        texts = schema.keypoints if options.labels == "names" else tuple(map(str, range(len(schema))))
+        for face in faces:
+            _draw_labels(canvas, face, texts, _radius(face, canvas) * options.point_size)
+    return canvas
+
+
+def draw_points(
+    image_rgb_u8: np.ndarray, points_px: np.ndarray, colours: Sequence[str], radius_px: float
+) -> np.ndarray:
+    """A copy of a (h, w, 3) uint8 RGB picture with (k, 2) points of `#RRGGBB` colours; NaN ones left out."""
+    canvas = image_rgb_u8.copy()
+    for point, colour in zip(points_px, colours, strict=True):
+        if np.isfinite(point).all():
+            _dot(canvas, point, radius_px, _rgb(colour), filled=True)
+    return canvas
+
+
+def _unit(face: Face, canvas: np.ndarray) -> float:
+    """What widths are measured in: grows with the face, and is visible when a large photo is shown small."""
+    share = 0.008 * _face_px(face)
+    return max(1.0, share, min(2 * share, max(canvas.shape) / 800))
+
+
+def _radius(face: Face, canvas: np.ndarray) -> float:
+    """Radius of a point; where there are few of them, each has more room."""
+    return _unit(face, canvas) * (1.0 if len(face.points_px) > 30 else 1.7)
+
+
+def _face_px(face: Face) -> float:
+    return float(np.ptp(face.points_px, axis=0).max())
+
+
+def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
+    """A white frame with round corners, a dark rim that sets it off from a bright photo, and the score."""
+    path = _rounded_rectangle(face.box_xyxy.astype(float))
+    _strokes(canvas, [path], [_DARK], width + 2, opacity=0.35)
+    _strokes(canvas, [path], [_WHITE], width, opacity=0.9)
+    size = max(10, round(0.075 * _face_px(face)))
+    x, y = face.box_xyxy[0] + 0.1 * size, face.box_xyxy[1] - 1.5 * size
+    _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), f"{face.score:.0%}", size)
+
+
+def _draw_labels(canvas: np.ndarray, face: Face, texts: Sequence[str], radius: float) -> None:
+    """Write beside each point, away from the middle of the face."""
+    size = max(9, round(_face_px(face) * (0.022 if len(texts) > 30 else 0.035)))
+    middle = face.points_px[:, 0].mean()
+    for (x, y), text in zip(face.points_px, texts, strict=True):
+        aside = 1.6 * radius if x >= middle else -1.6 * radius - _font(size).getlength(text)
+        _text(canvas, (x + aside, y - 0.6 * size), text, size)
+
+
+def _strokes(
+    canvas: np.ndarray, paths_px: Sequence[np.ndarray], colours: Sequence[Colour], width: float, opacity: float
+) -> None:
+    """Draw (m, 2) paths as translucent lines, as one layer so that crossings are no darker."""
+    every = np.concatenate(paths_px)
+    part, corner = _part(canvas, every.min(axis=0) - width - 1, every.max(axis=0) + width + 1)
+    if not part.size:
+        return
+    layer = part.copy()
+    for path, colour in zip(paths_px, colours, strict=True):
+        thickness = max(1, round(width))
+        cv2.polylines(layer, [_fixed_point(path - corner)], False, colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
+    part[:] = cv2.addWeighted(layer, opacity, part, 1 - opacity, 0)
+
+
+def _dot(canvas: np.ndarray, point_px: np.ndarray, radius: float, colour: Colour, filled: bool) -> None:
+    """A disc with a thin dark rim, or a ring of the same size; each pixel by how much of it is covered."""
+    rim = 0.3 * radius
+    reach = radius + rim + 1
+    part, corner = _part(canvas, point_px - reach, point_px + reach)
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
+    distance = np.hypot(columns + corner[0] - point_px[0], rows + corner[1] - point_px[1])
+
+    def within(radius_px: float) -> np.ndarray:
+        return np.clip(radius_px + 0.5 - distance, 0, 1)[..., None]
+
+    blended = part.astype(np.float64)
+    if filled:
+        blended += (np.array(_DARK) - blended) * within(radius + rim)
+        blended += (np.array(colour) - blended) * within(radius)
+    else:
+        ring = np.clip(within(radius + rim) - within(radius - rim), 0, 1)
+        blended += (np.array(colour) - blended) * ring
+    part[:] = np.round(blended)
+
+
+def _text(canvas: np.ndarray, xy: tuple[float, float], text: str, size: int) -> None:
+    """Write in white with a dark rim; `xy` is the upper left corner. What lies outside the picture is cut off."""
+    font, rim = _font(size), max(1, size // 10)
+    extent = np.array(font.getbbox(text, stroke_width=rim)[2:])
+    part, corner = _part(canvas, np.asarray(xy) - rim, np.asarray(xy) + extent + rim)
+    if not part.size:
+        return
+    picture = Image.fromarray(part)
+    place = (float(xy[0] - corner[0]), float(xy[1] - corner[1]))
+    ImageDraw.Draw(picture).text(place, text, fill=_WHITE, font=font, stroke_width=rim, stroke_fill=_DARK)
+    part[:] = np.asarray(picture)
+
+
+@lru_cache(maxsize=32)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _part(canvas: np.ndarray, low_xy: np.ndarray, high_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The view of the canvas between two corners as far as it has them, and its own upper left corner."""
+    limits = (canvas.shape[1], canvas.shape[0])
+    x0, y0 = np.clip(np.floor(low_xy), 0, limits).astype(int)
+    x1, y1 = np.clip(np.ceil(high_xy) + 1, 0, limits).astype(int)
+    return canvas[y0:y1, x0:x1], np.array([x0, y0])
+
+
+def _rounded_rectangle(box_xyxy: np.ndarray) -> np.ndarray:
+    """(m, 2) closed path along a box whose corners are quarter circles."""
+    x0, y0, x1, y1 = box_xyxy
+    radius = 0.07 * min(x1 - x0, y1 - y0)
+    centres = (
+        (x1 - radius, y1 - radius),
+        (x0 + radius, y1 - radius),
+        (x0 + radius, y0 + radius),
+        (x1 - radius, y0 + radius),
+    )
+    arcs = []
+    for quarter, centre in enumerate(centres):
+        angles = np.linspace(quarter, quarter + 1, 13) * np.pi / 2
+        arcs.append(np.asarray(centre) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    return np.concatenate([*arcs, arcs[0][:1]])
+
+
+def _fixed_point(points_px: np.ndarray) -> np.ndarray:
+    return np.round(np.asarray(points_px, np.float64) * 2**_FRACTION_BITS).astype(np.int32)
+
+
+def _rgb(colour: str) -> Colour:
+    """`#RRGGBB` as three numbers; `ValueError` for any other text."""
+    if len(colour) != 7 or colour[0] != "#":
+        raise ValueError(f"expected a colour such as #FF00FF, received {colour!r}")
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue

@@ -1,0 +1,189 @@
+"""The whole way from a photo to the keypoints of every face in it.
+
+    pipeline = Pipeline(load_model("ibug68"))
+    faces = pipeline(image_rgb_u8)
+    faces = pipeline(image_rgb_u8, boxes=tight_boxes_xyxy)
+
+A Haar cascade finds faces; each is framed by its tight box, made grey, cut out with the margin that
+the network was trained with, predicted together with the others, and mapped back to the photo. A
+second look then cuts each face by its own points, turned upright, and predicts it again. What the
+network does not take for a face is dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fkd.images import to_gray
+from fkd.pipeline.crop import cut, transform
+from fkd.pipeline.detect import HaarDetector, HaarOptions
+from fkd.pipeline.face import Face
+from fkd.pipeline.framing import upright_frames
+
+if TYPE_CHECKING:
+    from fkd.weights import LoadedModel
+
+MIN_FACE_SCORE = 0.5
+_BATCH = 64
+# Two faces whose points lie closer than this, on average and in sides of the face, are one face.
+_SAME_FACE = 0.2
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one photo.
+
+    Attributes:
+        faces: the faces, from left to right, or in the order of the given boxes.
+        crops_gray_u8: (n, s, s) uint8: each face as the network saw it last.
+        crops_to_photo: (n, 2, 3) float64: maps from the pixels of each crop to the photo's.
+        milliseconds: time spent in the steps `detect`, `crop` and `predict`.
+    """
+
+    faces: list[Face]
+    crops_gray_u8: np.ndarray
+    crops_to_photo: np.ndarray
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Crops of n faces and what the network said of them; points are in photo pixels."""
+
+    crops_gray_u8: np.ndarray
+    crops_to_photo: np.ndarray
+    points_px: np.ndarray
+    point_scores: np.ndarray
+    face_scores: np.ndarray
+
+    def subset(self, which: np.ndarray) -> _Look:
+        return _Look(*(part[which] for part in vars(self).values()))
+
+    def updated(self, which: np.ndarray, other: _Look) -> _Look:
+        """A copy whose rows `which` are taken from `other`."""
+        parts = [part.copy() for part in vars(self).values()]
+        for part, newer in zip(parts, vars(other).values(), strict=True):
+            part[which] = newer
+        return _Look(*parts)
+
+
+class Pipeline:
+    """Finds the faces of a photo and their keypoints; may be shared by threads as far as the model may.
+
+    Args:
+        model: the network, from `fkd.weights.load_model`.
+        haar: how faces are looked for.
+        min_face_score: detections that the network scores lower are dropped.
+        refine: whether each face is looked at a second time, upright and framed by its own points.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        haar: HaarOptions | None = None,
+        min_face_score: float = MIN_FACE_SCORE,
+        refine: bool = True,
+    ) -> None:
+        self.model = model
+        self.detector = HaarDetector(haar)
+        self.min_face_score = min_face_score
+        self.refine = refine
+
+    def __call__(self, image_rgb_u8: np.ndarray, boxes: np.ndarray | None = None) -> list[Face]:
+        """The faces of a photo; see `run`."""
+        return self.run(image_rgb_u8, boxes).faces
+
+    def run(self, image_rgb_u8: np.ndarray, boxes: np.ndarray | None = None) -> Result:
+        """Predict the keypoints of every face.
+
+        Args:
+            image_rgb_u8: (h, w, 3) uint8 RGB, of any size.
+            boxes: (n, 4) tight boxes `x0, y0, x1, y1` in pixels, brow to chin and jaw to jaw, where the
+                faces are known. Each then gives one face, however low its score.
+
+        Raises:
+            ValueError: when shape, dtype or a box is not as described.
+            FkdError: when this OpenCV has no cascade to look for faces with.
+        """
+        clock = _Clock()
+        _check_image(image_rgb_u8)
+        with clock("detect"):
+            image_gray_u8 = to_gray(image_rgb_u8)
+            if boxes is None:
+                found = self.detector(image_gray_u8)
+                shown, tight = found.boxes_xyxy, found.tight_xyxy
+            else:
+                shown = tight = _checked_boxes(boxes)
+        look = self._look(image_gray_u8, tight, np.zeros(len(tight)), clock)
+        sure = np.flatnonzero(look.face_scores >= self.min_face_score)
+        if self.refine and len(sure):
+            frames = upright_frames(look.points_px[sure], self.model.card.schema)
+            look = look.updated(sure, self._look(image_gray_u8, *frames, clock))
+        if boxes is None:
+            kept = self._true_faces(look)
+            shown, look = shown[kept], look.subset(kept)
+        rows = zip(shown, look.face_scores, look.points_px, look.point_scores, strict=True)
+        faces = [Face(box, float(score), points, scores) for box, score, points, scores in rows]
+        return Result(faces, look.crops_gray_u8, look.crops_to_photo, clock.milliseconds)
+
+    def _look(self, image_gray_u8: np.ndarray, tight_xyxy: np.ndarray, angles_deg: np.ndarray, clock: _Clock) -> _Look:
+        """Cut every face out, turned upright by its angle, and predict all of them."""
+        size, k = self.model.card.input_size, len(self.model.card.schema)
+        with clock("crop"):
+            to_photo = self.model.card.crop.matrices(tight_xyxy, size, angles_deg)
+            crops = np.empty((len(to_photo), size, size), np.uint8)
+            for crop, matrix in zip(crops, to_photo, strict=True):
+                crop[:] = cut(image_gray_u8, matrix, size)
+        with clock("predict"):
+            parts = [self.model.predict(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
+            points = np.concatenate([np.empty((0, k, 2), np.float32), *(part.points_px for part in parts)])
+            point_scores = np.concatenate([np.empty((0, k), np.float32), *(part.point_scores for part in parts)])
+            face_scores = np.concatenate([np.empty(0, np.float32), *(part.face_scores for part in parts)])
+        return _Look(crops, to_photo, transform(points, to_photo).astype(np.float32), point_scores, face_scores)
+
+    def _true_faces(self, look: _Look) -> np.ndarray:
+        """Indices of the looks that are faces, each face once: where two found the same, the surer one."""
+        kept: list[int] = []
+        for index in np.argsort(-look.face_scores, kind="stable"):
+            points = look.points_px[index]
+            reach = _SAME_FACE * np.ptp(points, axis=0).max()
+            apart = np.linalg.norm(look.points_px[kept] - points, axis=-1).mean(axis=-1)
+            if look.face_scores[index] >= self.min_face_score and (apart > reach).all():
+                kept.append(int(index))
+        return np.sort(np.array(kept, np.int64))
+
+
+class _Clock:
+    """Adds up the milliseconds spent in each named step."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.milliseconds[step] = self.milliseconds.get(step, 0.0) + 1000 * (time.perf_counter() - start)
+
+
+def _check_image(image_rgb_u8: np.ndarray) -> None:
+    image = np.asarray(image_rgb_u8)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"image_rgb_u8: expected (h, w, 3) uint8, received {image.shape} {image.dtype}")
+
+
+def _checked_boxes(boxes: np.ndarray) -> np.ndarray:
+    """The boxes as (n, 4) float32; `ValueError` unless each is finite and has x0 < x1 and y0 < y1."""
+    array = np.asarray(boxes, np.float32)
+    array = array.reshape(0, 4) if array.size == 0 else array
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"boxes: expected (n, 4), received {np.shape(boxes)}")
+    if not np.isfinite(array).all() or not (array[:, 2:] > array[:, :2]).all():
+        raise ValueError("boxes: expected finite x0 < x1 and y0 < y1 in every row")
+    return array
