@@ -11,14 +11,14 @@ fetched, and as ground truth for tests and for what is measured from points.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from fkd.data.dataset import Dataset
-from fkd.data.synthetic.camera import Camera, aim, rotation_matrix, trace
+from fkd.data.synthetic.camera import Camera, Framing, aim, rotation_matrix, trace
+from fkd.data.synthetic.light import shade
 from fkd.data.synthetic.person import (
     Expression,
     Person,
@@ -29,7 +29,7 @@ from fkd.data.synthetic.person import (
     measure_mouth,
 )
 from fkd.data.synthetic.surface import Surface, build_surface
-from fkd.data.synthetic.texture import paint, shade
+from fkd.data.synthetic.texture import paint
 from fkd.schema import KAGGLE15, Schema, get_schema, kaggle15_from_ibug68
 
 _KAGGLE_SIZE, _PORTRAIT_SIZE = 96, 208
@@ -117,7 +117,9 @@ def render_face(
     Args:
         seed: decides everything that is left at None.
         size: side of the picture in pixels.
-        yaw_deg, pitch_deg, roll_deg: see `SyntheticFace`; sensible up to about 40, 30 and 45.
+        yaw_deg: as in `SyntheticFace`; sensible up to about 40 either way.
+        pitch_deg: likewise, up to about 30.
+        roll_deg: likewise, up to about 45.
         eye_opening: of both eyes, or the subject's right and left; 0 to about 0.5.
         mouth_opening: 0 to about 0.6.
         face_fraction: longer side of the tight box round the points over the picture's side.
@@ -126,15 +128,20 @@ def render_face(
     rng = np.random.default_rng([seed, 1])
     expression = draw_expression(rng)
     if eye_opening is not None:
-        both = (eye_opening, eye_opening) if np.isscalar(eye_opening) else tuple(eye_opening)
+        both = eye_opening if isinstance(eye_opening, tuple) else (eye_opening, eye_opening)
         expression = replace(expression, eye_opening=both)
     if mouth_opening is not None:
         expression = replace(expression, mouth_opening=mouth_opening)
     shot = _draw_shot(rng)
-    given = {"yaw_deg": yaw_deg, "pitch_deg": pitch_deg, "roll_deg": roll_deg, "face_fraction": face_fraction}
-    shot = replace(shot, **{name: float(value) for name, value in given.items() if value is not None})
+    shot = replace(
+        shot,
+        yaw_deg=shot.yaw_deg if yaw_deg is None else float(yaw_deg),
+        pitch_deg=shot.pitch_deg if pitch_deg is None else float(pitch_deg),
+        roll_deg=shot.roll_deg if roll_deg is None else float(roll_deg),
+        face_fraction=shot.face_fraction if face_fraction is None else float(face_fraction),
+    )
     middle = (size - 1) / 2 + shot.off_centre * size * max(0.0, 1 - shot.face_fraction)
-    return _take(person, expression, shot, size, _tight_frame, middle, shot.face_fraction * size, rng)
+    return _take(person, expression, shot, size, Framing(_tight_frame, middle, shot.face_fraction * size), rng)
 
 
 def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_per_person: int = 4) -> Dataset:
@@ -144,7 +151,8 @@ def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_p
         schema_name: `kaggle15`: 96 x 96 pictures framed as Kaggle's are; `ibug68`: 208 x 208 with
             the tight box round the points in the middle, its longer side 104.
         count: how many faces; a smaller count gives the first of a larger one.
-        seed: another seed, other people. faces_per_person: pictures of each.
+        seed: another seed, other people.
+        faces_per_person: pictures of each, with other poses, light and expressions.
 
     Raises:
         FkdError: when the schema is unknown.
@@ -155,7 +163,7 @@ def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_p
     images = [cv2.cvtColor(face.image_rgb_u8, cv2.COLOR_RGB2GRAY) for face in faces]
     points = [face.points_px(schema) for face in faces]
     return Dataset(
-        name=f"synthetic{len(schema)}" if schema.name == KAGGLE15.name else "synthetic68",
+        name=f"synthetic{len(schema)}",
         schema=schema,
         images_u8=np.array(images, np.uint8).reshape(count, size, size),
         points_px=np.array(points, np.float32).reshape(count, len(schema), 2),
@@ -172,12 +180,10 @@ def _dataset_face(schema: Schema, seed: int, index: int, person_index: int) -> S
     expression, shot = draw_expression(rng), _draw_shot(rng)
     if schema.name == KAGGLE15.name:
         centre, span = _spread(_KAGGLE_ANCHORS_PX)
-        shot = replace(shot, blur_px=shot.blur_px * 0.5)
-        return _take(
-            person, expression, shot, _KAGGLE_SIZE, _anchor_frame, centre + rng.normal(0, 1, 2), span, rng
-        )
-    middle = np.full(2, (_PORTRAIT_SIZE - 1) / 2)
-    return _take(person, expression, shot, _PORTRAIT_SIZE, _tight_frame, middle, _PORTRAIT_SIZE / 2, rng)
+        framing = Framing(_anchor_frame, centre + rng.normal(0, 1, 2), span)
+        return _take(person, expression, shot, _KAGGLE_SIZE, framing, rng)
+    framing = Framing(_tight_frame, np.full(2, (_PORTRAIT_SIZE - 1) / 2), _PORTRAIT_SIZE / 2)
+    return _take(person, expression, shot, _PORTRAIT_SIZE, framing, rng)
 
 
 def _draw_shot(rng: np.random.Generator) -> _Shot:
@@ -220,9 +226,7 @@ def _take(
     expression: Expression,
     shot: _Shot,
     size: int,
-    frame: Callable[[np.ndarray], tuple[np.ndarray, float]],
-    centre_px: np.ndarray,
-    span_px: float,
+    framing: Framing,
     rng: np.random.Generator,
 ) -> SyntheticFace:
     """Build, pose, frame and photograph somebody."""
@@ -230,11 +234,10 @@ def _take(
     surface = build_surface(front, person)
     rotation = rotation_matrix(shot.yaw_deg, shot.pitch_deg, shot.roll_deg)
     azimuths = surface.azimuths(front)
-    for moved in (azimuths, None):  # the outline depends, a little, on where the camera stands
-        points = surface.at(azimuths, front[:, 1])
-        camera = aim(points, rotation, shot.distance_mm, size, frame, centre_px, span_px)
-        if moved is not None:
-            azimuths = _outline(surface, azimuths, front, camera)
+    camera = aim(surface.at(azimuths, front[:, 1]), rotation, shot.distance_mm, size, framing)
+    azimuths = _outline(surface, azimuths, front, camera)
+    points = surface.at(azimuths, front[:, 1])
+    camera = aim(points, rotation, shot.distance_mm, size, framing)
     right, left = measure_eyes(points)
     opening, width = measure_mouth(points)
     return SyntheticFace(

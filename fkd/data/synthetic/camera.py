@@ -57,28 +57,28 @@ class Camera:
         return Camera(self.rotation, self.translation_mm, self.focal_px * factor, self.size * factor)
 
 
-def aim(
-    points_mm: np.ndarray,
-    rotation: np.ndarray,
-    distance_mm: float,
-    size: int,
-    frame: Callable[[np.ndarray], tuple[np.ndarray, float]],
-    centre_px: np.ndarray,
-    span_px: float,
-) -> Camera:
-    """The camera that shows the points with a given centre and span.
+@dataclass(frozen=True)
+class Framing:
+    """Where the picture shows the face, and how large.
 
-    Args:
-        points_mm: (k, 3) in the head's frame. distance_mm: from the camera to the head's axis.
-        frame: tells the centre (2,) and the span of projected points (k, 2), both in pixels.
+    Attributes:
+        measure: tells the centre (2,) and the span of projected points (68, 2), in pixels.
         centre_px: (2,) where the centre should lie. span_px: how large the span should be.
     """
-    focal_px = span_px * distance_mm / 150
+
+    measure: Callable[[np.ndarray], tuple[np.ndarray, float]]
+    centre_px: np.ndarray
+    span_px: float
+
+
+def aim(points_mm: np.ndarray, rotation: np.ndarray, distance_mm: float, size: int, framing: Framing) -> Camera:
+    """The camera, `distance_mm` before the middle of the head, that frames (68, 3) points as told."""
+    focal_px = framing.span_px * distance_mm / 150
     translation = np.array([0.0, 0.0, distance_mm])
     for _ in range(8):  # each round leaves a few percent of the error
-        centre, span = frame(Camera(rotation, translation, focal_px, size).project(points_mm))
-        translation[:2] += (centre_px - centre) * distance_mm / focal_px
-        focal_px *= span_px / span
+        centre, span = framing.measure(Camera(rotation, translation, focal_px, size).project(points_mm))
+        translation[:2] += (framing.centre_px - centre) * distance_mm / focal_px
+        focal_px *= framing.span_px / span
     return Camera(rotation, translation, float(focal_px), size)
 
 
@@ -98,13 +98,13 @@ def trace(surface: Surface, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.
     coarse = np.arange(-2, camera.size + 3, 4, dtype=np.float32)
     start = np.full((len(coarse), len(coarse)), camera.translation_mm[2] - _NEAREST_MM, np.float32)
     _, _, reach, _ = _walk(field, camera, _rays(camera, coarse[None, :], coarse[:, None]), start, _COARSE_STEPS)
-    reach = cv2.erode(reach, np.ones((3, 3), np.uint8)) - _SAFETY_MM
+    nearest = cv2.erode(reach, np.ones((3, 3), np.uint8)) - np.float32(_SAFETY_MM)
 
     fine = np.arange(camera.size, dtype=np.float32)
     place = np.broadcast_to((fine + 2) / 4, (camera.size, camera.size))
-    start = cv2.remap(reach, np.ascontiguousarray(place), np.ascontiguousarray(place.T), cv2.INTER_LINEAR)
+    begin = cv2.remap(nearest, np.ascontiguousarray(place), np.ascontiguousarray(place.T), cv2.INTER_LINEAR)
     rays = _rays(camera, fine[None, :], fine[:, None])
-    azimuths, heights, reach, gap = _walk(field, camera, rays, start, _FINE_STEPS)
+    azimuths, heights, reach, gap = _walk(field, camera, rays, begin, _FINE_STEPS)
 
     # Rays that pass close by an edge take small steps: the few that have not arrived go on alone.
     rows, columns = np.nonzero((gap > _ARRIVED_MM) & (reach < camera.translation_mm[2] + _FURTHEST_MM))
@@ -132,7 +132,10 @@ def _walk(
 
     Args:
         field: (rows, columns, 2) radius, and the safe share of the gap to it for one step.
+        camera: where the rays start.
+        rays: the head's x, y, z gained per mm of depth.
         reach: depths from the camera to start at.
+        steps: how many to take.
     """
     origin = (-camera.rotation.T @ camera.translation_mm).astype(np.float32)
     end = np.float32(camera.translation_mm[2] + _FURTHEST_MM)

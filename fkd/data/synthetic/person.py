@@ -96,7 +96,7 @@ def draw_person(rng: np.random.Generator) -> Person:
         hair_rgb=hair,
         iris_rgb=_mixture(rng, _IRIS_RGB[:2] if skin[1] < 150 else _IRIS_RGB),
         lip_rgb=skin * (0.86, 0.62, 0.62) + rng.uniform(-8, 8, 3) + ((12, -14, -8) if long_hair else (0, 6, 6)),
-        clothes_rgb=rng.uniform(15, 235, 3),
+        clothes_rgb=np.clip(rng.uniform(25, 215) + rng.normal(0, 28, 3), 10, 240),
         brow_mm=rng.uniform(5, 7.5) if long_hair else rng.uniform(6, 9),
         brow_alpha=rng.uniform(0.65, 0.95),
         hair_mm=rng.uniform(8, 22) if long_hair else rng.uniform(3, 20),

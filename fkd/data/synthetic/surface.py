@@ -122,7 +122,7 @@ def _half_width(front_mm: np.ndarray) -> np.ndarray:
     """(ROWS, 1): a little outside the jaw points down to the corner of the jaw, then tapering."""
     x = (front_mm[16:7:-1, 0] - front_mm[:9, 0]) / 2
     y = front_mm[:9, 1]
-    knots = [(-60, x[0] * 1.04), (-25, x[0] * 1.025)]
+    knots: list[tuple[float, float]] = [(-60, x[0] * 1.04), (-25, x[0] * 1.025)]
     knots += [(y[i], x[i] * 1.02) for i in range(4)]
     knots += [(y[4], x[4] * 1.06), (y[6], x[4] * 1.02), (y[8], x[4] * 0.95), (y[8] + 30, x[4] * 0.9)]
     return _smooth_profile(knots)
@@ -130,7 +130,7 @@ def _half_width(front_mm: np.ndarray) -> np.ndarray:
 
 def _skull(front_mm: np.ndarray, person: Person) -> np.ndarray:
     nose, mouth, chin = front_mm[33, 1], front_mm[[51, 57], 1].mean(), front_mm[8, 1]
-    depth = [(-70, 94), (-25, 94 + person.brow_ridge_mm), (0, 89), (nose, 93), (mouth, 95)]
+    depth: list[tuple[float, float]] = [(-70, 94), (-25, 94 + person.brow_ridge_mm), (0, 89), (nose, 93), (mouth, 95)]
     depth += [(chin - 22, 92), (chin - 8, 95 + person.chin_mm), (chin + 20, 88)]
     dome = _dome(-116)
     return _ellipse(_half_width(front_mm) * dome, _smooth_profile(depth) * dome)
@@ -178,10 +178,10 @@ def _lips(p: np.ndarray) -> np.ndarray:
 def _nose(p: np.ndarray, person: Person) -> np.ndarray:
     tip, base, wing = p[30, 1], p[33, 1], (p[35, 0] - p[31, 0]) / 2
     out = np.interp(HEIGHTS, (p[27, 1] - 16, p[27, 1], tip - 6, tip + 3), (0, 5, *[0.72 * person.nose_mm] * 2))
-    fall = 1 / (1 + np.exp((HEIGHTS - base + 2) / 2.0))
+    fall = 1 / (1 + np.exp((HEIGHTS - base + 3) / 2.0))
     spread = np.interp(HEIGHTS, (p[27, 1] - 14, p[27, 1], tip - 10, tip + 2), (13, 7, 7.5, 0.5 * wing))
     ridge = np.exp(-0.5 * (AZIMUTHS * 92 / spread) ** 2)
-    relief = out * fall * (0.75 * ridge + 0.25 * ridge**0.3) + 0.28 * person.nose_mm * _bump(0, tip + 1, 6, 6)
+    relief = out * fall * (0.75 * ridge + 0.25 * ridge**0.3) + 0.28 * person.nose_mm * _bump(0, tip, 6, 6)
     for side in (-1, 1):
         relief += 8 * _bump(side * (wing - 4), base - 6, 3.8, 4.5)
     return relief
@@ -203,7 +203,7 @@ def _with_neck(face: np.ndarray, front_mm: np.ndarray) -> np.ndarray:
     width = _smooth_profile([(chin - 40, 51), (chin + 25, 53), (chin + 45, 85), (chin + 90, 200)])
     depth = _smooth_profile([(chin - 40, 48), (chin + 30, 46), (chin + 80, 72)])
     neck = _ellipse(width, depth)
-    fall = np.clip((HEIGHTS - line) / 16, 0, 1)
+    fall = np.clip((HEIGHTS - line + 2) / 10, 0, 1)
     return face + (neck - face) * fall * fall * (3 - 2 * fall)
 
 
@@ -220,7 +220,10 @@ def hair_cover(person: Person, heights_mm: np.ndarray, azimuths: np.ndarray, sof
     """(rows, columns) float32, 0 to 1: where hair covers the head.
 
     Args:
-        heights_mm: (rows, 1). azimuths: (columns,). soft_mm: half the width of its edge.
+        person: whose hair it is.
+        heights_mm: (rows, 1).
+        azimuths: (columns,).
+        soft_mm: half the width of its edge.
     """
     front = person.hairline_mm
     if person.hair_end_mm is None:

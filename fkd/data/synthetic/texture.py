@@ -6,9 +6,10 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fkd.data.synthetic.person import Expression, Person
-from fkd.data.synthetic.surface import AZIMUTH_MAX, AZIMUTHS, HEIGHTS, Y_BOTTOM_MM, Y_TOP_MM, Surface, hair_cover
+from fkd.data.synthetic.surface import AZIMUTH_MAX, Y_BOTTOM_MM, Y_TOP_MM, Surface, hair_cover
 
 _ARC_RADIUS_MM = 90.0  # the distance from the axis at which texels are square
 _SHIFT = 4  # cv2 draws at 1/16 of a texel
@@ -27,7 +28,7 @@ class Canvas:
         self.per_mm = per_mm
         height = round((Y_BOTTOM_MM - Y_TOP_MM) * per_mm) + 1
         width = round(2 * AZIMUTH_MAX * _ARC_RADIUS_MM * per_mm) + 1
-        self.rgb = np.zeros((height, width, 3), np.uint8)
+        self.rgb: np.ndarray = np.zeros((height, width, 3), np.uint8)
 
     @cached_property
     def azimuths(self) -> np.ndarray:
@@ -48,41 +49,76 @@ class Canvas:
         """(n, 2) texture positions of front-view points."""
         return np.stack(self.place(self.surface.azimuths(front_mm), front_mm[:, 1]), axis=-1)
 
-    def fill(self, outline_mm, rgb, alpha=1.0, soft_mm=0.0, inside_mm=None, weave=None) -> None:
-        """Fill a front-view polygon (n, 2), its edge blurred by `soft_mm`, only inside another one."""
-        self._blend([("fill", self.texels(outline_mm))], rgb, alpha, soft_mm, inside_mm, weave)
+    def fill(
+        self,
+        outline_mm: np.ndarray,
+        rgb: ArrayLike,
+        alpha: float = 1.0,
+        soft_mm: float = 0.0,
+        inside_mm: np.ndarray | None = None,
+        weave: np.ndarray | None = None,
+    ) -> None:
+        """Fill a front-view polygon.
 
-    def stroke(self, line_mm, width_mm, rgb, alpha=1.0, soft_mm=0.0, inside_mm=None) -> None:
-        """Draw along front-view points (n, 2)."""
-        self._blend([(max(1, round(width_mm * self.per_mm)), self.texels(line_mm))], rgb, alpha, soft_mm, inside_mm)
+        Args:
+            outline_mm: (n, 2).
+            rgb: (3,) 0 to 255.
+            alpha: 0 to 1.
+            soft_mm: blur of its edge.
+            inside_mm: (m, 2) another polygon, outside of which nothing is painted.
+            weave: factor on alpha for each texel, of the texture's shape.
+        """
+        self._blend(self.texels(outline_mm), None, rgb, alpha, soft_mm, inside_mm, weave)
 
-    def _blend(self, shapes, rgb, alpha, soft_mm, inside_mm=None, weave=None) -> None:
-        (kind, points) = shapes[0]
-        margin = int(np.ceil(3 * soft_mm * self.per_mm)) + 3 + (0 if kind == "fill" else kind)
+    def stroke(
+        self,
+        line_mm: np.ndarray,
+        width_mm: float,
+        rgb: ArrayLike,
+        alpha: float = 1.0,
+        soft_mm: float = 0.0,
+        inside_mm: np.ndarray | None = None,
+    ) -> None:
+        """Draw along front-view points (n, 2); the other arguments as for `fill`."""
+        width = max(1, round(width_mm * self.per_mm))
+        self._blend(self.texels(line_mm), width, rgb, alpha, soft_mm, inside_mm, None)
+
+    def _blend(
+        self,
+        points: np.ndarray,
+        width: int | None,
+        rgb: ArrayLike,
+        alpha: float,
+        soft_mm: float,
+        inside_mm: np.ndarray | None,
+        weave: np.ndarray | None,
+    ) -> None:
+        blur = soft_mm * self.per_mm
+        margin = int(np.ceil(3 * blur)) + 3 + (width or 0)
         low = np.maximum(np.floor(points.min(axis=0)).astype(int) - margin, 0)
         high = np.minimum(np.ceil(points.max(axis=0)).astype(int) + margin + 1, self.rgb.shape[1::-1])
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        _draw(mask, kind, points - low)
-        mask = mask.astype(np.float32)
-        if soft_mm * self.per_mm > 0.3:
-            mask = cv2.GaussianBlur(mask, (0, 0), soft_mm * self.per_mm)
+        window = (slice(low[1], high[1]), slice(low[0], high[0]))
+        shape = (high[1] - low[1], high[0] - low[0])
+        mask = _drawn(shape, points - low, width)
+        if blur > 0.3:
+            mask = cv2.GaussianBlur(mask, (0, 0), blur)
         if inside_mm is not None:
-            window = np.zeros(mask.shape, np.uint8)
-            _draw(window, "fill", self.texels(inside_mm) - low)
-            mask *= window / np.float32(255)
+            mask *= _drawn(shape, self.texels(inside_mm) - low, None)
         if weave is not None:
-            mask = np.minimum(mask * weave[low[1] : high[1], low[0] : high[0]], 255)
-        part = self.rgb[low[1] : high[1], low[0] : high[0]]
-        mask = mask[..., None] * np.float32(alpha / 255)
-        part[:] = part + (np.asarray(rgb, np.float32) - part) * mask
+            mask = np.minimum(mask * weave[window], 1)
+        part = self.rgb[window]
+        part[:] = part + (np.asarray(rgb, np.float32) - part) * (mask * np.float32(alpha))[..., None]
 
 
-def _draw(mask: np.ndarray, kind: str | int, points: np.ndarray) -> None:
+def _drawn(shape: tuple[int, int], points: np.ndarray, width: int | None) -> np.ndarray:
+    """(shape) float32, 0 to 1: a filled polygon, or with a width a line."""
+    mask = np.zeros(shape, np.uint8)
     fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
-    if kind == "fill":
+    if width is None:
         cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SHIFT)
     else:
-        cv2.polylines(mask, [fixed], False, 255, kind, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(mask, [fixed], False, 255, width, cv2.LINE_AA, _SHIFT)
+    return mask * np.float32(1 / 255)
 
 
 def curve(points: np.ndarray, steps: int = 6) -> np.ndarray:
@@ -105,7 +141,10 @@ def paint(
     """The colours of a head under even white light.
 
     Args:
+        surface: what is painted.
         front_mm: (68, 2) front view with the expression.
+        person: says how the person looks.
+        expression: says where the eyes look.
         per_mm: texels per mm.
         rng: for the grain of skin and hair.
     """
@@ -138,23 +177,33 @@ def _strands(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
 def _skin(canvas: Canvas, p: np.ndarray, person: Person, rng: np.random.Generator) -> None:
     height, width = (side // 2 for side in canvas.rgb.shape[:2])
     blotches = rng.normal(0, 2.5, (height // 12, width // 12, 3)).astype(np.float32)
-    colour = cv2.resize(blotches, (width, height), interpolation=cv2.INTER_CUBIC) + person.skin_rgb.astype(np.float32)
-    colour += rng.standard_normal((height, width, 1), np.float32) * 2
+    grain = rng.standard_normal((height, width, 1), np.float32) * 2
+    colour = cv2.resize(blotches, (width, height), interpolation=cv2.INTER_CUBIC) + grain + person.skin_rgb
     canvas.rgb = cv2.resize(np.clip(colour, 0, 255).astype(np.uint8), canvas.rgb.shape[1::-1])
     red, dark = person.skin_rgb * (1.0, 0.8, 0.78), person.skin_rgb * (0.72, 0.62, 0.6)
     for side in (-1, 1):
         canvas.fill(_disc((side * 38, p[33, 1] - 12), 11, 9), red, 0.35, soft_mm=5)
         eye = p[36:42] if side < 0 else p[42:48]
-        canvas.fill(_disc(eye.mean(axis=0) + (side * -2, 0), 17, 9), dark, 0.4, soft_mm=4)
-        fold = np.array([p[33] + (side * 19, -6), p[33] + (side * 27, 6), p[48 if side < 0 else 54] + (side * 8, -2)])
+        canvas.fill(_disc(_shifted(eye.mean(axis=0), side * -2, 0), 17, 9), dark, 0.4, soft_mm=4)
+        fold = np.array(
+            [
+                _shifted(p[33], side * 19, -6),
+                _shifted(p[33], side * 27, 6),
+                _shifted(p[48 if side < 0 else 54], side * 8, -2),
+            ]
+        )
         canvas.stroke(curve(fold), 1.5, dark, 0.45, soft_mm=1.3)
     canvas.fill(_disc(p[30], 9, 7), red, 0.3, soft_mm=4)
 
 
-def _disc(centre, across_mm: float, down_mm: float) -> np.ndarray:
+def _disc(centre: ArrayLike, across_mm: float, down_mm: float) -> np.ndarray:
     """(24, 2) outline of an ellipse."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     return np.asarray(centre) + np.stack([across_mm * np.cos(angle), down_mm * np.sin(angle)], axis=-1)
+
+
+def _shifted(points: np.ndarray, x_mm: float, y_mm: float) -> np.ndarray:
+    return points + np.array([x_mm, y_mm])
 
 
 def _beard(canvas: Canvas, p: np.ndarray, person: Person, weave: np.ndarray) -> None:
@@ -162,24 +211,23 @@ def _beard(canvas: Canvas, p: np.ndarray, person: Person, weave: np.ndarray) -> 
         return
     jaw = p[2:15].copy()
     jaw[:, 1] += 6
-    upper = np.array([p[14] + (-8, 0), p[54] + (14, 0), p[35] + (6, 9), p[33] + (0, 5), p[31] + (-6, 9)])
-    outline = np.concatenate([jaw, upper, [p[48] + (-14, 0), p[2] + (8, 0)]])
+    upper = p[[14, 54, 35, 33, 31, 48, 2]] + np.array([(-8, 0), (14, 0), (6, 9), (0, 5), (-6, 9), (-14, 0), (8, 0)])
+    outline = np.concatenate([jaw, upper])
     colour = person.hair_rgb * 0.9 + 8
     canvas.fill(outline, colour, person.beard, soft_mm=4, weave=weave)
-    bare = np.array([p[48] + (0, 7), p[58] + (-6, 4), p[56] + (6, 4), p[54] + (0, 7)])
+    bare = p[[48, 58, 56, 54]] + np.array([(0, 7), (-6, 4), (6, 4), (0, 7)])
     canvas.fill(bare, person.skin_rgb, 0.5, soft_mm=2)
 
 
 def _nose(canvas: Canvas, p: np.ndarray, person: Person) -> None:
     dark, hole = person.skin_rgb * (0.6, 0.5, 0.48), person.skin_rgb * 0.16
-    base = curve(p[31:36])
-    canvas.stroke(base + (0, 0.6), 1.2, dark, 0.6, soft_mm=0.9)
+    canvas.stroke(_shifted(curve(p[31:36]), 0, 0.6), 1.2, dark, 0.6, soft_mm=0.9)
     for side, wing, middle in ((-1, p[31], p[32]), (1, p[35], p[34])):
-        nostril = (wing + middle) / 2 + (side * -0.8, -0.6)
+        nostril = _shifted((wing + middle) / 2, side * -0.8, -1.4)
         canvas.fill(_disc(nostril, 3.4, 1.7), hole, 0.9, soft_mm=0.6)
-        crease = np.array([wing + (side * 0.5, 0.5), wing + (side * 3.2, -3.5), wing + (side * 2.6, -8.5)])
+        crease = wing + np.array([(side * 0.5, 0.5), (side * 3.2, -3.5), (side * 2.6, -8.5)])
         canvas.stroke(curve(crease), 1.2, dark, 0.75, soft_mm=0.8)
-    canvas.stroke(p[27:31] + (0.4, 0), 3.5, np.minimum(person.skin_rgb * 1.15 + 8, 255), 0.3, soft_mm=1.6)
+    canvas.stroke(p[27:31], 3.5, np.minimum(person.skin_rgb * 1.15 + 8, 255), 0.3, soft_mm=1.6)
 
 
 def _mouth(canvas: Canvas, p: np.ndarray, person: Person) -> None:
@@ -191,44 +239,43 @@ def _mouth(canvas: Canvas, p: np.ndarray, person: Person) -> None:
     canvas.fill(upper, person.lip_rgb * 0.72, 0.5, soft_mm=0.6)
     canvas.fill(_disc((p[57] + p[66]) / 2, 9, 1.3), np.minimum(person.lip_rgb * 1.25 + 12, 255), 0.4, soft_mm=1.2)
     shade = person.skin_rgb * (0.66, 0.56, 0.54)
-    canvas.stroke(curve(p[[59, 58, 57, 56, 55]]) + (0, 1.6), 2.2, shade, 0.5, soft_mm=1.3)
+    canvas.stroke(_shifted(curve(p[[59, 58, 57, 56, 55]]), 0, 1.6), 2.2, shade, 0.5, soft_mm=1.3)
     canvas.fill(inner, (52, 18, 18), 1.0, soft_mm=0.2)
     gap = p[66, 1] - p[62, 1]
     if gap > 2:
-        teeth = np.concatenate([top, (top + (0, min(0.75 * gap, 8.0)))[::-1]])
-        canvas.fill(teeth, (206, 197, 182), 0.95, soft_mm=0.4, inside_mm=inner)
-        tongue = _disc((p[66] + p[62]) / 2 + (0, 0.45 * gap), 13, 0.3 * gap)
+        teeth = np.concatenate([top, _shifted(top, 0, min(0.75 * gap, 8.0))[::-1]])
+        canvas.fill(teeth, (206, 197, 182), min((gap - 1.5) / 4, 0.95), soft_mm=0.4, inside_mm=inner)
+        tongue = _disc(_shifted((p[66] + p[62]) / 2, 0, 0.45 * gap), 13, 0.3 * gap)
         canvas.fill(tongue, (150, 70, 70), 0.8, soft_mm=1.0, inside_mm=inner)
-    line = (top + bottom) / 2
-    canvas.stroke(line, 1.1, person.lip_rgb * 0.28, 0.85 if gap < 2 else 0.0, soft_mm=0.4)
+    else:
+        canvas.stroke((top + bottom) / 2, 1.1, person.lip_rgb * 0.28, 0.85, soft_mm=0.4)
     for corner, side in ((p[48], -1), (p[54], 1)):
-        canvas.fill(_disc(corner + (side * -0.5, 0.3), 1.8, 1.2), person.lip_rgb * 0.35, 0.7, soft_mm=0.7)
+        canvas.fill(_disc(_shifted(corner, side * -0.5, 0.3), 1.8, 1.2), person.lip_rgb * 0.35, 0.7, soft_mm=0.7)
 
 
 def _eye(canvas: Canvas, eye: np.ndarray, side: int, person: Person, expression: Expression) -> None:
     upper, lower = curve(eye[[0, 1, 2, 3]]), curve(eye[[0, 5, 4, 3]])
     outline = np.concatenate([upper, lower[::-1]])
     dark, lash = person.skin_rgb * (0.52, 0.42, 0.4), np.minimum(person.hair_rgb, 60) * 0.5
-    crease = upper[2:-2] + (0, -4.2)
-    canvas.stroke(crease, 1.2, dark, 0.7, soft_mm=0.7)
-    canvas.stroke(lower[1:-1] + (0, 5.0), 2.0, dark, 0.25, soft_mm=1.6)
+    canvas.stroke(_shifted(upper[2:-2], 0, -4.2), 1.2, dark, 0.7, soft_mm=0.7)
+    canvas.stroke(_shifted(lower[1:-1], 0, 5.0), 2.0, dark, 0.25, soft_mm=1.6)
     canvas.fill(outline, (214, 206, 198), 1.0, soft_mm=0.15)
-    middle = (eye[0] + eye[3]) / 2 + (0, -0.6) + expression.gaze_mm
+    middle = _shifted((eye[0] + eye[3]) / 2, 0, -0.6) + expression.gaze_mm
     for radius, colour in ((6.0, person.iris_rgb * 0.55), (5.2, person.iris_rgb), (2.4, (10, 8, 8))):
         canvas.fill(_disc(middle, radius, radius), colour, 1.0, soft_mm=0.25, inside_mm=outline)
-    canvas.stroke(upper + (0, 1.0), 2.4, (40, 30, 28), 0.45, soft_mm=0.8, inside_mm=outline)
-    canvas.fill(_disc(middle + (-1.6, -2.0), 1.0, 1.0), (250, 250, 250), 0.95, soft_mm=0.2, inside_mm=outline)
+    canvas.stroke(_shifted(upper, 0, 1.0), 2.4, (40, 30, 28), 0.45, soft_mm=0.8, inside_mm=outline)
+    canvas.fill(_disc(_shifted(middle, -1.6, -2.0), 1.0, 1.0), (250, 250, 250), 0.95, soft_mm=0.2, inside_mm=outline)
     inner = eye[3] if side < 0 else eye[0]
-    canvas.fill(_disc(inner + (side * 1.2, 0), 1.5, 1.1), person.lip_rgb * 0.9, 0.7, soft_mm=0.4)
+    canvas.fill(_disc(_shifted(inner, side * 1.2, 0), 1.5, 1.1), person.lip_rgb * 0.9, 0.7, soft_mm=0.4)
     canvas.stroke(lower, 0.8, dark, 0.7, soft_mm=0.5)
     canvas.stroke(upper, 1.5, lash, 0.95, soft_mm=0.35)
 
 
 def _brow(canvas: Canvas, brow: np.ndarray, person: Person, weave: np.ndarray) -> None:
     """The five points, outer end first, run along the upper part of the brow."""
-    line = curve(brow)
+    line = curve(np.concatenate([brow, brow[-1:] + 0.12 * (brow[-1:] - brow[-2:-1])]))
     along = np.linspace(0, 1, len(line))[:, None]
-    thick = person.brow_mm * np.interp(along, (0, 0.35, 0.8, 1), (0.15, 0.75, 1, 0.8))
+    thick = person.brow_mm * np.interp(along, (0, 0.35, 0.8, 1), (0.3, 0.75, 1, 0.8))
     down = np.array([[0.0, 1.0]])
     outline = np.concatenate([line - 0.25 * thick * down, (line + 0.75 * thick * down)[::-1]])
     canvas.fill(outline, np.minimum(person.hair_rgb, 105) * 0.7, person.brow_alpha, soft_mm=0.9, weave=weave)
@@ -256,60 +303,9 @@ def _glasses(canvas: Canvas, p: np.ndarray, person: Person) -> None:
     for side, eye in ((-1, p[36:42]), (1, p[42:48])):
         angle = np.linspace(0, 2 * np.pi, 41)
         rim = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-        rim = np.sign(rim) * np.abs(rim) ** 0.7 * (22, 16) + eye.mean(axis=0) + (side * 1, 4)
+        rim = np.sign(rim) * np.abs(rim) ** 0.7 * (22, 16) + _shifted(eye.mean(axis=0), side, 4)
         canvas.stroke(rim, 1.8, frame, 0.9, soft_mm=0.3)
         arm = eye.mean(axis=0) + np.array([[side * 23, 0], [side * 36, -1]])
         canvas.stroke(arm, 1.8, frame, 0.9, soft_mm=0.3)
-    bridge = np.array([p[39] + (9, 2), (p[27] + p[28]) / 2 + (0, -3), p[42] + (-9, 2)])
+    bridge = np.array([p[39], (p[27] + p[28]) / 2, p[42]]) + np.array([(9, 2), (0, -3), (-9, 2)])
     canvas.stroke(curve(bridge), 1.6, frame, 0.9, soft_mm=0.3)
-
-
-def shade(surface: Surface, towards_light: np.ndarray, towards_camera: np.ndarray, ambient: float, gloss: float):
-    """How bright the surface is, without its colours.
-
-    Args:
-        towards_light, towards_camera: (3,) unit vectors in the head's frame.
-        ambient: share of the light that comes from everywhere, 0 to 1.
-        gloss: strength of the highlights.
-
-    Returns:
-        (rows, columns) float32 factor for the colours, about 1, and (rows, columns) float32 white
-        to be added, 0 to 1.
-    """
-    sin, cos = np.sin(AZIMUTHS), np.cos(AZIMUTHS)
-    around, down = surface.slope[..., 0], surface.slope[..., 1]
-    length = np.sqrt(1 + around**2 + down**2)
-    normals = ((sin - around * cos) / length, -down / length, (-cos - around * sin) / length)
-    facing = sum(n * part for n, part in zip(normals, towards_light, strict=True))
-    half = towards_light + towards_camera
-    half = half / np.linalg.norm(half)
-    mirrored = np.maximum(sum(n * part for n, part in zip(normals, half, strict=True)), 0) ** 24
-    lit = (1 - _cast_shadow(surface, towards_light)) * np.maximum(facing, 0)
-    factor = _openness(surface) * (ambient + (1 - ambient) * 1.3 * lit)
-    return factor.astype(np.float32), (gloss * mirrored * lit * (1 - surface.hair)).astype(np.float32)
-
-
-def _openness(surface: Surface) -> np.ndarray:
-    """Darker where the surface lies deeper than what surrounds it."""
-    radius = surface.radius_mm
-    deep = np.maximum(cv2.GaussianBlur(radius, (0, 0), 4) - radius, 0) / 14
-    deep += np.maximum(cv2.GaussianBlur(radius, (0, 0), 10) - radius, 0) / 60
-    return np.clip(1 - deep, 0.35, 1)
-
-
-def _cast_shadow(surface: Surface, towards_light: np.ndarray) -> np.ndarray:
-    """0 to 1: how much of the light is hidden by something that stands out nearby."""
-    radius = surface.radius_mm
-    sin, cos = np.sin(AZIMUTHS), np.cos(AZIMUTHS)
-    outwards = towards_light[0] * sin - towards_light[2] * cos
-    sideways = towards_light[0] * cos + towards_light[2] * sin
-    columns, rows = np.meshgrid(np.arange(len(AZIMUTHS), dtype=np.float32), np.arange(len(HEIGHTS), dtype=np.float32))
-    per_mm_down = 1 / (HEIGHTS[1, 0] - HEIGHTS[0, 0])
-    per_radian = 1 / (AZIMUTHS[1] - AZIMUTHS[0])
-    hidden = np.zeros_like(radius)
-    for step_mm in (5, 9, 14, 20, 27):
-        ahead_columns = columns + (step_mm * sideways * per_radian / 90).astype(np.float32)
-        ahead_rows = rows + np.float32(step_mm * towards_light[1] * per_mm_down)
-        there = cv2.remap(radius, ahead_columns, ahead_rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        hidden = np.maximum(hidden, np.clip((there - radius - step_mm * outwards - 1) / 5, 0, 1))
-    return 0.8 * cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.2)
