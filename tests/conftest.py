@@ -1,0 +1,48 @@
+"""What several test modules share: the real faces, where there are any, and which tests need what."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fkd import paths
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAC_BROWSERS = (
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+
+
+def find_chromium() -> str | None:
+    """Path of an installed Chromium or Chrome."""
+    candidates = (*map(shutil.which, BROWSERS), *(path for path in MAC_BROWSERS if Path(path).exists()))
+    return next(filter(None, candidates), None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what this machine lacks the means for; with FKD_REQUIRE_BROWSER set, lacking them is an error."""
+    if os.environ.get("FKD_REQUIRE_BROWSER"):
+        if not any(item.get_closest_marker("browser") for item in items):
+            raise pytest.UsageError("FKD_REQUIRE_BROWSER is set, but no browser test was collected.")
+        if find_chromium() is None:
+            raise pytest.UsageError("FKD_REQUIRE_BROWSER is set, but there is no Chromium.")
+    if find_chromium() is None:
+        _skip(items, "browser", "needs Chromium or Chrome; none is installed")
+    if not paths.data_root().is_dir():
+        _skip(items, "data", f"needs the real faces; FKD_DATA ({paths.data_root()}) is no folder")
+
+
+def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
+    for item in items:
+        if item.get_closest_marker(marker):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of the real faces; a test that uses it is marked `data`."""
+    return paths.data_root().resolve()
