@@ -5,27 +5,31 @@ Every function draws from the generator it is given, so that a batch can be draw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+
+from fkd.options import option
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """How strongly pictures are changed; the defaults change nothing."""
 
-    rotation_deg: float = field(default=0.0, metadata={"help": "Largest turn either way, in degrees", "range": (0, 180)})
-    scale: float = field(default=0.0, metadata={"help": "Largest change of size, as a share", "range": (0, 0.5)})
-    shift: float = field(default=0.0, metadata={"help": "Largest shift, as a share of the crop", "range": (0, 0.5)})
-    mirror: bool = field(default=False, metadata={"help": "Mirror half of the pictures and swap partners"})
-    light: float = field(default=0.0, metadata={"help": "Strength of brightness, contrast and gamma", "range": (0, 1)})
-    noise: float = field(default=0.0, metadata={"help": "Largest deviation of grey noise, of 1", "range": (0, 0.3)})
-    blur: float = field(default=0.0, metadata={"help": "Share of pictures that lose resolution", "range": (0, 1)})
-    cover: float = field(default=0.0, metadata={"help": "Share of pictures partly covered by a box", "range": (0, 1)})
+    rotation_deg: float = option(0.0, "Largest turn either way, in degrees", low=0, high=180)
+    scale: float = option(0.0, "Largest change of size, as a share", low=0, high=0.5)
+    shift: float = option(0.0, "Largest shift, as a share of the crop", low=0, high=0.5)
+    mirror: bool = option(False, "Mirror half of the pictures and swap partners")
+    light: float = option(0.0, "Strength of brightness, contrast and gamma", low=0, high=1)
+    noise: float = option(0.0, "Largest deviation of grey noise, of 1", low=0, high=0.3)
+    blur: float = option(0.0, "Share of pictures that lose resolution", low=0, high=1)
+    cover: float = option(0.0, "Share of pictures partly covered by a box", low=0, high=1)
 
 
-def draw_maps(n: int, size: int, settings: Augmentation, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_maps(
+    n: int, size: int, settings: Augmentation, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Random maps from the crop to be made to the crop in its true place.
 
     Returns:

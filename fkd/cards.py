@@ -8,8 +8,8 @@ from typing import Any
 from fkd.weights import Card, find_weights, load_model, read_card
 
 DATA_TERMS = {
-    "youtube_faces": "YouTube Faces frames with 68 points (Udacity's archive): research use, after YouTube Faces' terms",
-    "portraits68": "portraits from the LFPW and HELEN training parts with the 300-W annotation: research only, no commercial use",
+    "youtube_faces": "YouTube Faces frames with 68 points (Udacity's archive): research use, by its terms",
+    "portraits68": "portraits of LFPW and HELEN with the 300-W annotation: research only, no commercial use",
     "kaggle": "Kaggle's Facial Keypoints Detection: the competition's rules",
     "synthetic15": "synthetic faces drawn by fkd: no restriction",
     "synthetic68": "synthetic faces drawn by fkd: no restriction",
@@ -33,7 +33,7 @@ def render_card(name_or_path: str | Path) -> str:
     parameters = sum(p.numel() for p in load_model(name_or_path).network.parameters())
     facts = {
         "Points": f"{len(card.schema)} (`{card.schema.name}`)",
-        "Network": f"`{card.model}`, {parameters / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.1f} MB in half precision",
+        "Network": f"`{card.model}`, {parameters / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.1f} MB",
         "Input": f"{card.input_size}x{card.input_size} grey in [0, 1], {card.crop.scale:.2f} times the tight box",
         "Trained": f"{card.training.get('date')}, {card.training.get('epoch')} epochs, "
         f"{card.training.get('minutes')} minutes, torch {card.training.get('versions', {}).get('torch')}",

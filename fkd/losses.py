@@ -47,6 +47,7 @@ def heatmap_loss(logits: torch.Tensor, true_norm: torch.Tensor, input_size: int,
     Args:
         logits: (n, k, h, w).
         true_norm: (n, k, 2); points that are missing or outside the crop count nothing.
+        input_size: side of the crop in pixels.
         sigma_cells: deviation of the Gaussian in heatmap cells.
     """
     n, k, height, width = logits.shape

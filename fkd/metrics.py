@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fkd.schema import Schema
@@ -45,12 +47,13 @@ def auc(face_errors: np.ndarray, limit: float = FAILURE) -> float:
     return float(np.mean(np.clip(1 - face_errors / limit, 0, 1)))
 
 
-def summarise(predicted_px: np.ndarray, true_px: np.ndarray, schema: Schema) -> dict[str, object]:
+def summarise(predicted_px: np.ndarray, true_px: np.ndarray, schema: Schema) -> dict[str, Any]:
     """Every metric of a set of faces.
 
     Args:
         predicted_px: (n, k, 2) in any frame that keeps angles; RMSE alone depends on its scale.
         true_px: (n, k, 2), NaN for missing labels.
+        schema: which points they are.
 
     Returns:
         Percentages `nme`, `nme_median`, `nme_p90`, `fr8`, `auc8`, `argmax_accuracy`; `rmse_px` (for 68

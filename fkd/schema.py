@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _mirrored_name(name: str, index: dict[str, int]) -> str:
 
 
 def _path(*indices: int, closed: bool = False) -> tuple[tuple[int, int], ...]:
-    pairs = tuple(zip(indices, indices[1:], strict=False))
+    pairs = tuple(pairwise(indices))
     return (*pairs, (indices[-1], indices[0])) if closed else pairs
 
 
@@ -113,9 +114,9 @@ KAGGLE15 = Schema(
 def _eye(side: str) -> tuple[str, ...]:
     """Six names clockwise in the picture; the right eye starts outside, the left eye inside."""
     first, second = ("outer", "inner") if side == "right" else ("inner", "outer")
-    spots = (f"{first}_corner", f"top_{first}", f"top_{second}")
-    spots += (f"{second}_corner", f"bottom_{second}", f"bottom_{first}")
-    return tuple(f"{side}_eye_{spot}" for spot in spots)
+    upper = (f"{first}_corner", f"top_{first}", f"top_{second}")
+    lower = (f"{second}_corner", f"bottom_{second}", f"bottom_{first}")
+    return tuple(f"{side}_eye_{spot}" for spot in upper + lower)
 
 
 def _side_to_side(prefix: str, per_side: int) -> tuple[str, ...]:

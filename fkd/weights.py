@@ -6,7 +6,6 @@ Loading reads numbers and JSON; nothing in the file is executed.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,12 +49,17 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
+        """The text that stands in the file's header."""
         stored = {**vars(self), "schema": self.schema.name, "crop": self.crop.as_dict()}
-        stored |= {"normalisation": "grey in [0, 1]", "decode": "points_norm in [-1, 1] between outermost pixel centres"}
+        stored |= {
+            "normalisation": "grey in [0, 1]",
+            "decode": "points_norm in [-1, 1] between outermost pixel centres",
+        }
         return json.dumps(stored, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Card:
+        """The inverse of `to_json`; KeyError, TypeError or ValueError when it is no card."""
         stored = json.loads(text)
         crop = CropFrame(scale=float(stored["crop"]["scale"]), shift=tuple(stored["crop"]["shift"]))
         plain = {key: stored[key] for key in ("name", "model", "input_size", "model_args", "training", "metrics")}
@@ -182,7 +186,7 @@ def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     aside = path.with_name(f"{path.name}.tmp")
     try:
         save_file(tensors, aside, metadata={_HEADER_KEY: card.to_json()})
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -65,6 +66,7 @@ def _write(path: Path, dataset: Dataset) -> None:
         with aside.open("wb") as file:
             arrays = {field: getattr(dataset, field) for field in _ARRAYS}
             np.savez(file, name=dataset.name, schema=dataset.schema.name, **arrays)
-        os.replace(aside, path)
+        aside.replace(path)
     except OSError:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()

@@ -38,8 +38,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         n = len(self.images_u8)
-        expected = {"points_px": (n, len(self.schema), 2)}
-        expected |= dict.fromkeys(("groups", "sources", "rows", "published_split"), (n,))
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(("groups", "sources", "rows", "published_split"), (n,))
+        expected["points_px"] = (n, len(self.schema), 2)
         for field, shape in expected.items():
             received = getattr(self, field).shape
             if received != shape:

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -55,18 +54,18 @@ def _parse(path: Path) -> Dataset:
     )
 
 
-def _open_csv(path: Path) -> BinaryIO:
+def _open_csv(path: Path) -> IO[bytes]:
     if path.suffix != ".zip":
         return path.open("rb")
     try:
         archive = zipfile.ZipFile(path)
         name = next(name for name in archive.namelist() if name.endswith(".csv"))
-        return io.BufferedReader(archive.open(name), 1 << 20)  # type: ignore[arg-type]
+        return archive.open(name)
     except (zipfile.BadZipFile, StopIteration):
         raise FkdError(f"{path} is not a complete zip with a CSV file in it; download it again.") from None
 
 
-def _read_rows(file: BinaryIO, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_rows(file: IO[bytes], path: Path) -> tuple[np.ndarray, np.ndarray]:
     header = file.readline().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
     delimiter = ";" if header.count(";") > header.count(",") else ","
     names = [name.strip().strip('"') for name in header.split(delimiter)]
@@ -88,7 +87,7 @@ def _read_rows(file: BinaryIO, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(points)
 
 
-def _batches(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
+def _batches(file: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     """Blank lines skipped, a few rows at a time so that the text of all is never in memory."""
     start, lines = 0, []
     for line in file:

@@ -24,6 +24,7 @@ def split(dataset: Dataset, fold: int | None, validation_share: float) -> dict[s
     """Boolean masks `train`, `validation` and `test` over the rows.
 
     Args:
+        dataset: rows with their groups.
         fold: the fold held out as test; None trains on everything and has an empty test.
         validation_share: share of the other groups, drawn by name, that training watches.
     """

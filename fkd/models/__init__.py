@@ -17,6 +17,6 @@ def create_model(name: str, keypoints: int, input_size: int, **arguments: object
     if name not in MODELS:
         raise FkdError(f"Unknown network {name!r}; known are {', '.join(MODELS)}.")
     try:
-        return MODELS[name](keypoints, input_size, **arguments)  # type: ignore[arg-type]
+        return MODELS[name](keypoints, input_size, **arguments)
     except TypeError as error:
         raise FkdError(f"The network {name!r} cannot be made with {arguments}: {error}.") from None

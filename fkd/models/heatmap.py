@@ -7,6 +7,8 @@ sure the network is of each point and of there being a face.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -39,7 +41,7 @@ class HeatmapNetwork(KeypointNetwork):
         self.stem = conv_norm_relu(1, widths[0], stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(conv_norm_relu(c_in, c_out, stride=2), *(ResidualBlock(c_out) for _ in range(blocks)))
-            for c_in, c_out in zip(widths, widths[1:], strict=False)
+            for c_in, c_out in pairwise(widths)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, fused, 1) for width in widths[1:])
         self.smooth = conv_norm_relu(fused, fused)
@@ -97,6 +99,7 @@ def cell_centres_norm(cells: int, input_size: int) -> torch.Tensor:
 
 
 def conv_norm_relu(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution with batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
     )
@@ -108,9 +111,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = conv_norm_relu(channels, channels)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x + self.second(self.first(x)))

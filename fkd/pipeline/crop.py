@@ -25,6 +25,7 @@ class CropFrame:
     shift: tuple[float, float] = (0.0, 0.0)
 
     def as_dict(self) -> dict:
+        """Plain values, ready for JSON."""
         return asdict(self)
 
     def matrices(self, boxes_xyxy: np.ndarray, size: int, angles_deg: np.ndarray | float = 0.0) -> np.ndarray:
@@ -63,6 +64,7 @@ def cut(image_u8: np.ndarray, crop_to_image: np.ndarray, size: int) -> np.ndarra
     Args:
         image_u8: (h, w) or (h, w, 3) uint8.
         crop_to_image: (2, 3) similarity from crop to picture pixels.
+        size: side of the crop in pixels.
 
     Returns:
         (size, size) or (size, size, 3) uint8; beyond the picture its border is repeated.

@@ -12,50 +12,53 @@ from typing import Any
 
 from fkd.augment import Augmentation
 from fkd.errors import FkdError
+from fkd.options import check, option
 from fkd.pipeline.crop import CropFrame
 
-
-def _option(default: Any, help_text: str, *, choices: tuple = (), low: float | None = None, high: float | None = None):  # noqa: ANN202
-    return field(default=default, metadata={"help": help_text, "choices": choices, "low": low, "high": high})
+_ANY = {"choices": None, "low": None, "high": None}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """A recipe with its settings; see the help of each field."""
 
-    recipe: str = _option("heatmap68", "Name of the recipe these settings come from")
-    data: str = _option("youtube_faces", "Datasets, joined with +")
-    fold: int = _option(0, "Fold held out as test; -1 trains on all", low=-1, high=4)
-    validation_share: float = _option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
-    model: str = _option("heatmap", "Network", choices=("heatmap", "cnn5"))
-    model_args: dict = field(default_factory=dict, metadata={"help": "Arguments of the network, as JSON"})
-    input_size: int = _option(128, "Side of the crop the network sees, in pixels", low=32, high=512)
-    crop_scale: float = _option(1.3, "Side of the crop in longer sides of the tight box", low=1, high=3)
-    crop_shift_y: float = _option(0.0, "Offset of the crop's centre below the box's, in longer sides", low=-1, high=1)
-    whole_picture: bool = _option(False, "Take the whole picture as the crop (Kaggle's faces are crops already)")
-    epochs: int = _option(60, "Passes over the training faces", low=1, high=10_000)
-    batch_size: int = _option(64, "Faces in each step", low=2, high=4096)
-    optimizer: str = _option("adamw", "Optimiser", choices=("adam", "adamw"))
-    learning_rate: float = _option(2e-3, "Highest learning rate", low=1e-6, high=1.0)
-    schedule: str = _option("one_cycle", "Course of the learning rate", choices=("one_cycle", "constant"))
-    warm_up: float = _option(0.1, "Share of the training in which the learning rate rises", low=0, high=0.9)
-    weight_decay: float = _option(0.02, "Decay of the parameters (adamw)", low=0, high=1)
-    clip_norm: float = _option(5.0, "Largest norm of the gradient; 0 for none", low=0, high=1000)
-    ema: float = _option(0.998, "Decay of the running mean of the parameters; 0 for none", low=0, high=0.99999)
-    loss: str = _option("log", "Loss on the points", choices=("mse", "l1", "wing", "log"))
-    heatmap_weight: float = _option(0.5, "Weight of the cross-entropy on heatmaps; 0 for none", low=0, high=10)
-    heatmap_sigma: float = _option(1.0, "Deviation of the heatmaps' Gaussian, in cells", low=0.3, high=5)
-    score_weight: float = _option(0.2, "Weight of the losses on point and face scores; 0 for none", low=0, high=10)
-    negatives: float = _option(0.12, "Share of each batch cut beside the face, to learn the scores", low=0, high=0.5)
-    augmentation: Augmentation = field(default_factory=Augmentation, metadata={"help": "How pictures are changed"})
-    precision: str = _option("auto", "Number format of the network", choices=("auto", "bf16", "fp32"))
-    seed: int = _option(0, "Where all randomness starts", low=0, high=2**31 - 1)
+    recipe: str = option("heatmap68", "Name of the recipe these settings come from")
+    data: str = option("youtube_faces", "Datasets, joined with +")
+    fold: int = option(0, "Fold held out as test; -1 trains on all", low=-1, high=4)
+    validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
+    model: str = option("heatmap", "Network", choices=("heatmap", "cnn5"))
+    model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})
+    input_size: int = option(128, "Side of the crop the network sees, in pixels", low=32, high=512)
+    crop_scale: float = option(1.3, "Side of the crop in longer sides of the tight box", low=1, high=3)
+    crop_shift_y: float = option(0.0, "Offset of the crop's centre below the box's, in longer sides", low=-1, high=1)
+    whole_picture: bool = option(False, "Take the whole picture as the crop (Kaggle's faces are crops already)")
+    epochs: int = option(60, "Passes over the training faces", low=1, high=10_000)
+    batch_size: int = option(64, "Faces in each step", low=2, high=4096)
+    optimizer: str = option("adamw", "Optimiser", choices=("adam", "adamw"))
+    learning_rate: float = option(2e-3, "Highest learning rate", low=1e-6, high=1.0)
+    schedule: str = option("one_cycle", "Course of the learning rate", choices=("one_cycle", "constant"))
+    warm_up: float = option(0.1, "Share of the training in which the learning rate rises", low=0, high=0.9)
+    weight_decay: float = option(0.02, "Decay of the parameters (adamw)", low=0, high=1)
+    clip_norm: float = option(5.0, "Largest norm of the gradient; 0 for none", low=0, high=1000)
+    ema: float = option(0.998, "Decay of the running mean of the parameters; 0 for none", low=0, high=0.99999)
+    loss: str = option("log", "Loss on the points", choices=("mse", "l1", "wing", "log"))
+    heatmap_weight: float = option(0.5, "Weight of the cross-entropy on heatmaps; 0 for none", low=0, high=10)
+    heatmap_sigma: float = option(1.0, "Deviation of the heatmaps' Gaussian, in cells", low=0.3, high=5)
+    score_weight: float = option(0.2, "Weight of the losses on point and face scores; 0 for none", low=0, high=10)
+    negatives: float = option(0.12, "Share of each batch cut beside the face, to learn the scores", low=0, high=0.5)
+    augmentation: Augmentation = field(
+        default_factory=Augmentation, metadata={**_ANY, "help": "How pictures are changed"}
+    )
+    precision: str = option("auto", "Number format of the network", choices=("auto", "bf16", "fp32"))
+    seed: int = option(0, "Where all randomness starts", low=0, high=2**31 - 1)
 
     @property
     def crop(self) -> CropFrame:
+        """Where the network's crop lies round a tight box."""
         return CropFrame(self.crop_scale, (0.0, self.crop_shift_y))
 
     def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -93,15 +96,12 @@ def _replace(settings: Any, name: str, text: str) -> Any:
     known = {f.name: f for f in dataclasses.fields(settings)}
     if name not in known or name == "augmentation":
         raise FkdError(f"Unknown setting {name!r}; known are {', '.join(known)}.")
-    current = getattr(settings, name)
-    value = _parse(name, text, type(current))
-    meta = known[name].metadata
-    low, high = meta.get("range", (meta.get("low"), meta.get("high")))
-    if meta.get("choices") and value not in meta["choices"]:
-        raise FkdError(f"{name} must be one of {', '.join(meta['choices'])}, not {text!r}.")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise FkdError(f"{name} must be between {low} and {high}, not {text}.")
-    return dataclasses.replace(settings, **{name: value})
+    changed = dataclasses.replace(settings, **{name: _parse(name, text, type(getattr(settings, name)))})
+    try:
+        check(changed)
+    except ValueError as error:
+        raise FkdError(f"{error}.") from None
+    return changed
 
 
 def _parse(name: str, text: str, kind: type) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import platform
 import signal
@@ -83,7 +84,7 @@ class Trainer:
         self.train_faces = FaceBatches(dataset.subset(masks["train"]), config, device)
         self.validation = Validation(dataset.subset(masks["validation"]), config, device)
         network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = RunningMean(self.network, config.ema) if config.ema else None
         self.optimizer = _make_optimizer(self.network, config)
         self.steps = config.epochs * len(self.train_faces)
@@ -92,11 +93,12 @@ class Trainer:
         self.seconds = 0.0
 
     def run_epochs(self) -> None:
+        """Train from the current epoch to the last."""
         progress = tqdm(
             total=self.steps, initial=self.epoch * len(self.train_faces), desc=self.run.name, file=sys.stderr
         )
         with progress:
-            for self.epoch in range(self.epoch, self.config.epochs):
+            while self.epoch < self.config.epochs:
                 self._run_epoch(progress)
 
     def _run_epoch(self, progress: tqdm) -> None:
@@ -118,6 +120,7 @@ class Trainer:
             "seconds": round(self.seconds, 1),
         }
         self._finish_epoch(record)
+        self.epoch += 1
         progress.set_postfix(loss=f"{record['train_loss']:.3f}", nme=f"{record['validation_nme']:.2f}%")
 
     def _train_one_epoch(self, generator: torch.Generator, progress: tqdm, started: float) -> list[float]:
@@ -161,6 +164,7 @@ class Trainer:
 
     @property
     def averaged_network(self) -> KeypointNetwork:
+        """The network that is measured and kept."""
         return self.average.network if self.average else self.network
 
     def _beat(self, batches_done: int, epoch_seconds: float) -> None:
@@ -285,8 +289,6 @@ class RunningMean:
     """Exponential moving average of a network's parameters and statistics (Polyak averaging)."""
 
     def __init__(self, network: KeypointNetwork, decay: float) -> None:
-        import copy
-
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
 

@@ -7,9 +7,7 @@ from fkd.data.kaggle import KAGGLE_FRAME
 from fkd.errors import FkdError
 from fkd.training.config import TrainConfig
 
-_STRONG = Augmentation(
-    rotation_deg=30, scale=0.2, shift=0.1, mirror=True, light=0.6, noise=0.08, blur=0.2, cover=0.35
-)
+_STRONG = Augmentation(rotation_deg=30, scale=0.2, shift=0.1, mirror=True, light=0.6, noise=0.08, blur=0.2, cover=0.35)
 
 RECIPES: dict[str, TrainConfig] = {
     config.recipe: config

@@ -1,11 +1,11 @@
 """A run: one training, and the folder that holds all of it.
 
-    config.json     the settings, versions and split it was started with
-    metrics.jsonl   one line per epoch, only ever appended to
-    status.json     state, progress and a heartbeat, replaced atomically
-    log.txt         what the training said
-    last.pt         everything needed to go on
-    best.safetensors  the weights that did best on the validation faces
+config.json     the settings, versions and split it was started with
+metrics.jsonl   one line per epoch, only ever appended to
+status.json     state, progress and a heartbeat, replaced atomically
+log.txt         what the training said
+last.pt         everything needed to go on
+best.safetensors  the weights that did best on the validation faces
 """
 
 from __future__ import annotations
@@ -51,20 +51,25 @@ class RunFolder:
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self.path.name
 
     @property
     def checkpoint(self) -> Path:
+        """Everything needed to go on."""
         return self.path / "last.pt"
 
     @property
     def weights(self) -> Path:
+        """The weights that did best on the validation faces."""
         return self.path / "best.safetensors"
 
     def read_config(self) -> dict[str, Any]:
+        """The settings the run was started with."""
         return json.loads((self.path / "config.json").read_text("utf-8"))
 
     def write_config(self, config: dict[str, Any]) -> None:
+        """Replace config.json."""
         self._replace("config.json", json.dumps(config, indent=2))
 
     def write_status(self, state: str, **progress: Any) -> None:
@@ -92,10 +97,11 @@ class RunFolder:
         return [json.loads(line) for line in lines]
 
     def log(self, text: str) -> None:
+        """Append a line with the time to log.txt."""
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
     def _replace(self, file_name: str, text: str) -> None:
         aside = self.path / f"{file_name}.tmp"
         aside.write_text(text, encoding="utf-8")
-        os.replace(aside, self.path / file_name)
+        aside.replace(self.path / file_name)

@@ -1,0 +1,250 @@
+"""Reading datasets in their published layouts, caching them, and splitting them."""
+
+import os
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from fkd.data import load_dataset
+from fkd.data.dataset import Dataset, concatenate
+from fkd.data.duplicates import near_duplicate_clusters
+from fkd.data.kaggle import load_kaggle
+from fkd.data.points68 import group_of, load_points68
+from fkd.data.splits import FOLDS, fold_of, split
+from fkd.errors import FkdError
+from fkd.schema import KAGGLE15
+
+HEADER = [f"{name}_{axis}" for name in KAGGLE15.keypoints for axis in "xy"] + ["Image"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FKD_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def faces():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 96, 96), dtype=np.uint8)
+    points = rng.uniform(0, 95, (5, 15, 2)).astype(np.float32).round(3)
+    points[2, 4] = np.nan
+    return images, points
+
+
+def rows_of(images, points):
+    for image, face in zip(images, points, strict=True):
+        yield ["" if np.isnan(v) else f"{v:.3f}" for v in face.ravel()] + [" ".join(map(str, image.ravel()))]
+
+
+def write_csv(path, images, points, delimiter=",", prefix=""):
+    lines = [delimiter.join(row) for row in (HEADER, *rows_of(images, points))]
+    path.write_text(prefix + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+class TestKaggle:
+    def check(self, dataset, images, points):
+        np.testing.assert_array_equal(dataset.images_u8, images)
+        np.testing.assert_array_equal(dataset.points_px, points)
+        assert dataset.complete.tolist() == [True, True, False, True, True]
+
+    def test_plain(self, tmp_path, faces):
+        write_csv(tmp_path / "training.csv", *faces)
+        self.check(load_kaggle(tmp_path), *faces)
+
+    def test_zipped(self, tmp_path, faces):
+        write_csv(tmp_path / "plain.csv", *faces)
+        with zipfile.ZipFile(tmp_path / "training.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(tmp_path / "plain.csv", "training.csv")
+        self.check(load_kaggle(tmp_path), *faces)
+
+    def test_semicolons_and_byte_order_mark(self, tmp_path, faces):
+        write_csv(tmp_path / "training.csv", *faces, delimiter=";", prefix="\ufeff")
+        self.check(load_kaggle(tmp_path), *faces)
+
+    @pytest.mark.parametrize(
+        ("pixels", "message"),
+        [
+            (["7"] * 9215, "row 3: 9215 pixels instead of 9216"),
+            (["7"] * 9217, "row 3: 9217 pixels instead of 9216"),
+            (["7"] * 9000 + ["300"] + ["7"] * 215, "row 3: pixel value '300'"),
+            (["7"] * 9000 + ["abc"] + ["7"] * 215, "row 3: pixel value 'abc'"),
+            (["7"] * 9000 + ["-1"] + ["7"] * 215, "row 3: pixel value '-1'"),
+            (["7"] * 9000 + [""] + ["7"] * 215, "row 3: pixel value ''"),
+        ],
+    )
+    def test_a_bad_row_is_named(self, tmp_path, faces, pixels, message):
+        rows = list(rows_of(*faces))
+        rows[3][-1] = " ".join(pixels)
+        (tmp_path / "training.csv").write_text("\n".join(",".join(row) for row in (HEADER, *rows)))
+        with pytest.raises(FkdError, match=message):
+            load_kaggle(tmp_path)
+
+    def test_a_missing_column_is_named(self, tmp_path):
+        (tmp_path / "training.csv").write_text(",".join(HEADER[:7] + HEADER[8:]) + "\n")
+        with pytest.raises(FkdError, match=HEADER[7]):
+            load_kaggle(tmp_path)
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken off"])
+    def test_a_truncated_zip(self, tmp_path, content):
+        (tmp_path / "training.zip").write_bytes(content)
+        with pytest.raises(FkdError, match="download it again"):
+            load_kaggle(tmp_path)
+
+    def test_nothing_there_says_what_to_fetch(self, tmp_path):
+        with pytest.raises(FkdError, match=r"put training\.zip"):
+            load_kaggle(tmp_path)
+
+
+class TestPoints68:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        """Two photos whose only bright spot is at point 30."""
+        folder = tmp_path / "people"
+        (folder / "training").mkdir(parents=True)
+        rng = np.random.default_rng(2)
+        lines = ["," + ",".join(map(str, range(136)))]
+        for name in ("Ann_Lee_01.jpg", "Ann_Lee_02.jpg"):
+            points = rng.uniform(60, 180, (68, 2)).round(2)
+            points[30] = (121, 117)
+            picture = np.zeros((240, 260, 3), np.uint8)
+            cv2.circle(picture, (121, 117), 3, (255, 255, 255), -1)
+            cv2.imwrite(str(folder / "training" / name), picture)
+            lines.append(name + "," + ",".join(map(str, points.ravel())))
+        (folder / "training_frames_keypoints.csv").write_text("\n".join(lines))
+        return folder
+
+    def test_points_follow_the_crop(self, folder):
+        dataset = load_points68(folder)
+        assert dataset.images_u8.shape == (2, 208, 208)
+        assert dataset.groups.tolist() == ["Ann_Lee", "Ann_Lee"]
+        for image, points in zip(dataset.images_u8.astype(float), dataset.points_px, strict=True):
+            y, x = np.indices(image.shape)
+            centroid = np.array([(x * image).sum(), (y * image).sum()]) / image.sum()
+            np.testing.assert_allclose(points[30], centroid, atol=0.5)
+
+    def test_the_tight_box_is_half_of_the_picture(self, folder):
+        points = load_points68(folder).points_px
+        extent = (points.max(axis=1) - points.min(axis=1)).max(axis=1)
+        np.testing.assert_allclose(extent, 104, atol=0.01)
+
+    def test_an_absent_picture_is_named(self, folder):
+        (folder / "training" / "Ann_Lee_02.jpg").unlink()
+        with pytest.raises(FkdError, match=r"Ann_Lee_02\.jpg is missing"):
+            load_points68(folder)
+
+    def test_wrong_columns_are_counted(self, folder):
+        (folder / "training_frames_keypoints.csv").write_text("a,0,1\nx.jpg,1,2\n")
+        with pytest.raises(FkdError, match="2 columns of coordinates; 136 are needed"):
+            load_points68(folder)
+
+    @pytest.mark.parametrize(
+        ("stem", "group"),
+        [
+            ("Luis_Fonsi_21", "Luis_Fonsi"),
+            ("helen_100040721_2", "helen_100040721"),  # two faces of one photo
+            ("lfpw_image_0001", "lfpw_image_0001"),
+        ],
+    )
+    def test_groups(self, stem, group):
+        assert group_of(stem) == group
+
+
+class TestCache:
+    def test_the_second_reading_comes_from_arrays(self, tmp_path, faces, monkeypatch):
+        write_csv(tmp_path / "training.csv", *faces)
+        first = load_kaggle(tmp_path)
+        monkeypatch.setattr("fkd.data.kaggle._parse", None)  # would fail if it were called
+        np.testing.assert_array_equal(load_kaggle(tmp_path).points_px, first.points_px)
+
+    def test_a_changed_source_is_read_again(self, tmp_path, faces):
+        write_csv(tmp_path / "training.csv", *faces)
+        load_kaggle(tmp_path)
+        write_csv(tmp_path / "training.csv", faces[0][:2], faces[1][:2])
+        assert len(load_kaggle(tmp_path)) == 2
+
+    def test_a_damaged_cache_is_read_again(self, tmp_path, faces):
+        write_csv(tmp_path / "training.csv", *faces)
+        load_kaggle(tmp_path)
+        (stored,) = (tmp_path / "cache").glob("*.npz")
+        os.truncate(stored, 1000)
+        assert len(load_kaggle(tmp_path)) == 5
+
+    def test_an_unwritable_cache_does_no_harm(self, tmp_path, faces, monkeypatch):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("FKD_CACHE", str(tmp_path / "file" / "cache"))
+        write_csv(tmp_path / "training.csv", *faces)
+        assert len(load_kaggle(tmp_path)) == 5
+
+
+class TestSplits:
+    groups = np.array([f"person {i % 300}" for i in range(3000)])
+
+    def test_no_group_is_parted_and_folds_are_even(self):
+        folds = fold_of(self.groups)
+        assert all(len(set(folds[self.groups == g])) == 1 for g in set(self.groups))
+        assert (np.bincount(folds, minlength=FOLDS) > 300).all()
+
+    def test_a_fold_stays_when_data_is_added(self):
+        np.testing.assert_array_equal(fold_of(self.groups)[:50], fold_of(self.groups[:50]))
+
+    def test_split_uses_every_row_once(self, faces):
+        n = len(self.groups)
+        texts = dict.fromkeys(("groups", "sources", "rows", "published_split"), self.groups)
+        dataset = Dataset("x", KAGGLE15, np.zeros((n, 96, 96), np.uint8), np.zeros((n, 15, 2), np.float32), **texts)
+        masks = split(dataset, fold=0, validation_share=0.1)
+        np.testing.assert_array_equal(sum(mask.astype(int) for mask in masks.values()), 1)
+        np.testing.assert_array_equal(masks["test"], fold_of(self.groups) == 0)
+        assert 0.04 < masks["validation"].mean() < 0.14
+        assert not set(self.groups[masks["validation"]]) & set(self.groups[masks["train"]])
+
+
+def test_near_duplicates_are_chained():
+    rng = np.random.default_rng(3)
+    faces = rng.integers(0, 256, (4, 96, 96)).astype(np.float32)
+    faces = np.stack([cv2.GaussianBlur(face, (0, 0), 6) for face in faces])
+    faces = (faces - faces.min()) / np.ptp(faces) * 200
+    brighter = np.clip(faces[1] * 0.8 + 40, 0, 255)
+    images = np.stack([*faces, brighter]).astype(np.uint8)
+    assert near_duplicate_clusters(images).tolist() == [0, 1, 2, 3, 1]
+
+
+def test_a_dataset_says_which_shape_is_wrong():
+    texts = {f: np.array(["a"]) for f in ("groups", "sources", "rows", "published_split")}
+    with pytest.raises(ValueError, match=r"points_px: expected shape \(1, 15, 2\), received \(1, 68, 2\)"):
+        Dataset("x", KAGGLE15, np.zeros((1, 96, 96), np.uint8), np.zeros((1, 68, 2)), **texts)
+
+
+def test_datasets_of_different_schemas_are_not_joined():
+    with pytest.raises(FkdError, match="different schemas"):
+        load_dataset("synthetic15+synthetic68")
+
+
+def test_unknown_dataset_names_the_known_ones():
+    with pytest.raises(FkdError, match="youtube_faces"):
+        load_dataset("celeba")
+
+
+def test_joining_keeps_rows_in_order():
+    part = load_dataset("synthetic15")
+    joined = concatenate([part.subset(np.arange(3)), part.subset(np.arange(3, 5))])
+    np.testing.assert_array_equal(joined.images_u8, part.images_u8[:5])
+
+
+@pytest.mark.data
+class TestRealData:
+    def test_kaggle_counts(self, data_root):
+        dataset = load_kaggle(data_root / "kaggle")
+        assert (len(dataset), int(dataset.complete.sum())) == (2154, 2114)
+
+    def test_kaggle_keeps_copies_of_a_photo_together(self, data_root):
+        dataset = load_kaggle(data_root / "kaggle")
+        original = np.loadtxt(data_root / "kaggle" / "original_rows.csv", skiprows=1, dtype=int)
+        for a, b in ((2018, 2035), (1584, 1618)):
+            first, second = dataset.groups[[np.flatnonzero(original == a)[0], np.flatnonzero(original == b)[0]]]
+            assert first == second
+
+    def test_youtube_faces_counts_people(self, data_root):
+        dataset = load_points68(data_root / "youtube_faces")
+        assert (len(dataset), len(set(dataset.groups))) == (3872, 317)

@@ -1,0 +1,224 @@
+"""The training loop on faces small enough to train in seconds: spots in noise."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from fkd.augment import Augmentation
+from fkd.data import SOURCES
+from fkd.data.dataset import Dataset
+from fkd.errors import FkdError
+from fkd.schema import KAGGLE15
+from fkd.training import loop
+from fkd.training.batches import FaceBatches
+from fkd.training.config import TrainConfig
+from fkd.training.recipes import RECIPES, get_recipe
+from fkd.training.run import RunFolder
+from fkd.weights import load_model
+
+TINY = {"widths": (8, 8, 8, 8, 8), "fused": 8}
+N = 60
+
+
+def tiny_dataset(n=N, side=64):
+    """Each face is a constellation of the same shape, shifted; points of the two brows may be missing."""
+    rng = np.random.default_rng(0)
+    shape = rng.uniform(12, 52, (15, 2))
+    shape[3], shape[5] = (50, 25), (14, 25)
+    points = (shape + rng.uniform(-6, 6, (n, 1, 2))).astype(np.float32)
+    images = rng.integers(0, 60, (n, side, side)).astype(np.uint8)
+    for image, face in zip(images, points, strict=True):
+        for brightness, (x, y) in zip(range(100, 250, 10), face, strict=True):
+            image[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = brightness
+    points[::7, 6:10] = np.nan
+    names = np.array([f"face {i}" for i in range(n)])
+    same = {"sources": np.full(n, "tiny"), "rows": names, "published_split": np.full(n, "training")}
+    return Dataset("tiny", KAGGLE15, images, points, groups=names, **same)
+
+
+@pytest.fixture
+def config(monkeypatch, tmp_path):
+    monkeypatch.setitem(SOURCES, "tiny", tiny_dataset)
+    monkeypatch.setenv("FKD_RUNS", str(tmp_path))
+    recipe = get_recipe("heatmap15").with_settings(["data=tiny", "input_size=64", "epochs=4", "batch_size=16"])
+    return recipe.with_settings([f"model_args={json.dumps(TINY)}", "precision=fp32", "validation_share=0.2"])
+
+
+def start(config, name):
+    run = RunFolder.create(name)
+    run.write_config(config.as_dict())
+    return run
+
+
+def losses_of(run):
+    return [{k: v for k, v in m.items() if k not in ("seconds", "images_per_s")} for m in run.read_metrics()]
+
+
+def test_it_learns(config):
+    config = dataclasses.replace(config, augmentation=Augmentation(mirror=True))
+    config = config.with_settings(["epochs=40", "learning_rate=0.01", "ema=0.9", "heatmap_sigma=0.7"])
+    run = start(config, "learns")
+    loop.train(config, run)
+    metrics = run.read_metrics()
+    assert [m["epoch"] for m in metrics] == list(range(1, 41))
+    assert metrics[-1]["validation_nme"] < 0.5 * metrics[0]["validation_nme"]
+    assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
+
+
+def test_the_weights_of_a_run_load_and_carry_its_settings(config):
+    run = start(config, "loads")
+    loop.train(config, run)
+    model = load_model(run.weights)
+    assert TrainConfig.from_dict(model.card.training["config"]) == config
+    prediction = model.predict(np.zeros((2, 64, 64), np.uint8))
+    assert prediction.points_px.shape == (2, 15, 2)
+
+
+def interrupt_after(monkeypatch, epochs, error):
+    finish = loop.Trainer._finish_epoch
+
+    def finish_then_fail(self, record):
+        finish(self, record)
+        if record["epoch"] == epochs:
+            self.run.append_metrics({"epoch": "a line that the checkpoint does not know"})
+            raise error
+
+    monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish_then_fail)
+    return lambda: monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_digit(config, monkeypatch):
+    whole, broken = start(config, "whole"), start(config, "broken")
+    loop.train(config, whole)
+    restore = interrupt_after(monkeypatch, 2, RuntimeError("killed"))
+    with pytest.raises(RuntimeError):
+        loop.train(config, broken)
+    restore()
+    loop.train(config, broken, resume=True)
+    assert losses_of(broken) == losses_of(whole)
+    first, second = (load_model(run.weights).network.state_dict() for run in (whole, broken))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_stopped_run_says_so_and_can_go_on(config, monkeypatch):
+    run = start(config, "stopped")
+    restore = interrupt_after(monkeypatch, 1, loop.Stopped())
+    loop.train(config, run)
+    assert json.loads((run.path / "status.json").read_text())["state"] == "stopped"
+    restore()
+    loop.train(config, run, resume=True)
+    assert len(run.read_metrics()) == config.epochs
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_reason(config, monkeypatch):
+    monkeypatch.setattr(loop, "total_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    run = start(config, "nan")
+    with pytest.raises(FkdError, match="loss is nan at step 0; try a lower learning rate"):
+        loop.train(config, run)
+    assert "lower learning rate" in json.loads((run.path / "status.json").read_text())["reason"]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(config, monkeypatch):
+    run = start(config, "full")
+    loop.train(config.with_settings(["epochs=1"]), run)
+    before = run.checkpoint.read_bytes()
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", no_space)
+    with pytest.raises(FkdError, match="No space left on device"):
+        loop.train(config, run, resume=True)
+    assert run.checkpoint.read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(config):
+    run = start(config, "damaged")
+    run.checkpoint.write_bytes(b"not a checkpoint")
+    with pytest.raises(FkdError, match=r"last\.pt is damaged"):
+        loop.train(config, run, resume=True)
+
+
+def test_a_half_written_line_of_metrics_is_left_out(config):
+    run = start(config, "half")
+    run.append_metrics({"epoch": 1})
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"epoch": 2, "lo')
+    assert run.read_metrics() == [{"epoch": 1}]
+
+
+class TestBatches:
+    def test_points_lie_on_what_they_name(self, config):
+        """The brightness of each spot tells which point it is, also after mirroring."""
+        config = config.with_settings(["negatives=0", "augmentation.light=0", "augmentation.noise=0"])
+        config = config.with_settings(["augmentation.blur=0", "augmentation.cover=0"])
+        batches = FaceBatches(tiny_dataset(), config, torch.device("cpu"))
+        batch = next(batches.epoch(torch.Generator().manual_seed(0)))
+        seen = torch.nn.functional.grid_sample(
+            batch.images, batch.points_norm[:, None].nan_to_num(9), align_corners=True
+        )
+        wanted = torch.arange(100, 250, 10) / 255
+        inside = (batch.points_norm.abs() < 1).all(dim=-1)
+        mirrored_back = torch.minimum((seen[:, 0, 0] - wanted).abs(), (seen[:, 0, 0] - wanted[batches.partners]).abs())
+        assert (mirrored_back[inside] < 0.06).float().mean() > 0.8  # neighbouring spots may overlap
+
+    def test_a_mirrored_picture_has_its_partners_swapped(self, config):
+        quiet = [
+            f"augmentation.{name}=0" for name in ("rotation_deg", "scale", "shift", "light", "noise", "blur", "cover")
+        ]
+        batches = FaceBatches(tiny_dataset(), config.with_settings([*quiet, "negatives=0"]), torch.device("cpu"))
+        batch = next(batches.epoch(torch.Generator().manual_seed(0)))
+        # The subject's left eye has the larger x in every picture, mirrored or not.
+        assert (batch.points_norm[:, 3, 0] > batch.points_norm[:, 5, 0]).all()
+
+    def test_crops_beside_the_face_have_no_points(self, config):
+        batches = FaceBatches(tiny_dataset(), config.with_settings(["negatives=0.25"]), torch.device("cpu"))
+        batch = next(batches.epoch(torch.Generator().manual_seed(1)))
+        assert (~batch.is_face).sum() == 4
+        assert batch.points_norm[~batch.is_face].isnan().all()
+        assert batch.points_norm[batch.is_face].isfinite().any(dim=(1, 2)).all()
+
+    def test_an_epoch_is_drawn_again_exactly(self, config):
+        batches = FaceBatches(tiny_dataset(), config, torch.device("cpu"))
+        first, second = (list(batches.epoch(torch.Generator().manual_seed(3))) for _ in range(2))
+        assert all(torch.equal(a.images, b.images) for a, b in zip(first, second, strict=True))
+
+
+class TestConfig:
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_a_recipe_survives_json(self, name):
+        assert TrainConfig.from_dict(json.loads(json.dumps(get_recipe(name).as_dict()))) == get_recipe(name)
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("epochs", "has no '='"),
+            ("epochs=0", "epochs: expected 1 to 10000, received 0"),
+            ("epochs=many", "epochs takes a value of type int"),
+            ("loss=huber", "loss: expected one of mse, l1, wing, log"),
+            ("depth=3", "Unknown setting 'depth'"),
+            ("augmentation=1", "Unknown setting 'augmentation'"),
+            ("augmentation.scale=2", "scale: expected 0 to 0.5"),
+            ("model_args=[1]", "model_args takes a value of type dict"),
+        ],
+    )
+    def test_a_wrong_setting_is_one_sentence(self, setting, message):
+        with pytest.raises(FkdError, match=message):
+            get_recipe("heatmap68").with_settings([setting])
+
+    def test_unknown_recipe_names_the_known_ones(self):
+        with pytest.raises(FkdError, match="cnn5-68"):
+            get_recipe("resnet152")
+
+    def test_a_run_is_not_overwritten(self, config):
+        start(config, "once")
+        with pytest.raises(FkdError, match="There is a run 'once' already"):
+            RunFolder.create("once")
+
+    @pytest.mark.parametrize("name", ["", "../elsewhere", ".hidden", "a/b"])
+    def test_a_name_cannot_leave_the_folder_of_runs(self, name):
+        with pytest.raises(FkdError, match="cannot name a run"):
+            RunFolder.create(name)
