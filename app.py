@@ -1,0 +1,14 @@
+"""The app: title, theme and navigation round the pages. Start it with `make app`.
+
+The theme and the server's settings are in `.streamlit/config.toml`. A page joins the navigation
+when it is finished.
+"""
+
+import streamlit as st
+
+from fkd.ui import frame
+
+page = frame.navigation([st.Page("pages/detect.py", title="Detect", icon=":material/face:", url_path="detect")])
+st.set_page_config(page_title=f"{page.title} · fkd", page_icon=frame.ICON, layout="wide")
+st.logo(frame.ICON, size="large")
+frame.run(page)

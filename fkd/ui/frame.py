@@ -1,0 +1,77 @@
+"""The frame round every page: navigation, deep links, and errors told in one sentence.
+
+`app.py` calls `navigation` with the pages that are finished and `run` with the one it answers;
+each page calls `enter` before anything else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from fkd.errors import FkdError
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import Page
+
+ICON = str(Path(__file__).with_name("icon.svg"))
+
+_FRAMED = "frame.is_up"
+_WANTED = "frame.wanted_page"
+_log = logging.getLogger(__name__)
+
+
+def navigation(pages: Sequence[Page]) -> Page:
+    """Show the navigation over `pages`; the one that the address names.
+
+    The root address leads to the first page, so that every page, the first one too, has an address
+    of its own that is worth sharing.
+    """
+
+    def home() -> None:
+        _switch(pages[0])
+
+    root = st.Page(home, title=pages[0].title, default=True, visibility="hidden")
+    page = st.navigation([root, *pages], position="top")
+    st.session_state[_FRAMED] = True
+    if wanted := st.session_state.pop(_WANTED, None):
+        _switch(wanted)
+    return page
+
+
+def run(page: Page) -> None:
+    """Run the page; what goes wrong in it is shown as one sentence."""
+    with errors_in_a_sentence():
+        page.run()
+
+
+def enter(page_file: str) -> None:
+    """Make sure that a page stands in the frame; to be called first, with `__file__`.
+
+    Until somebody has opened the root address of a fresh server, Streamlit runs a page that is
+    opened by its own address without `app.py`. Such a visit is sent through `app.py` and back.
+    """
+    if not st.session_state.get(_FRAMED):
+        st.session_state[_WANTED] = page_file
+        _switch("app.py")
+
+
+@contextmanager
+def errors_in_a_sentence() -> Iterator[None]:
+    """Show what fails inside as one sentence; the log has the traceback of what nobody foresaw."""
+    try:
+        yield
+    except FkdError as error:
+        st.error(str(error), icon=":material/error:")
+    except Exception:
+        _log.exception("The page failed")
+        st.error("This did not work, and fkd cannot tell why; its terminal says more.", icon=":material/error:")
+
+
+def _switch(page: Page | str) -> None:
+    st.switch_page(page, query_params=st.query_params.to_dict())

@@ -1,0 +1,80 @@
+"""What a person can do when the detector finds no face, or not the right one."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fkd.ui.photos import Analysis, Boxes, Photo
+
+_BOXES = "detect.boxes"
+MIN_SCORE = "min_score"
+HAAR = "haar"
+
+
+def given_boxes() -> dict[str, Boxes]:
+    """The boxes that this session's person has given, by the photo's digest."""
+    return st.session_state.setdefault(_BOXES, {})
+
+
+def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
+    """Where no face is shown, say so and offer ways on; where boxes were given, the way back."""
+    if photo.digest in given_boxes():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info("These points are for the box you gave.", icon=":material/crop_free:", width="stretch")
+            st.button("Search for faces again", on_click=_take_back, args=(photo.digest,))
+    elif not analysis.faces:
+        _offer_ways_on(photo, analysis)
+
+
+def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
+    sentence = f"No face found in {photo.name}."
+    changes = {MIN_SCORE: 0.1, f"{HAAR}.min_neighbors": 1, f"{HAAR}.scale_factor": 1.05}
+    if analysis.weak_scores:
+        best = max(analysis.weak_scores)
+        sentence += f" The likeliest spot scores {best:.2f}, less than the minimum face score."
+        changes = {MIN_SCORE: int(best * 20) / 20}
+    st.warning(sentence, icon=":material/search_off:")
+    with st.container(horizontal=True):
+        if any(st.session_state[key] != value for key, value in changes.items()):
+            told = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {value:g}" for key, value in changes.items())
+            st.button(
+                "Lower the threshold",
+                type="primary",
+                help=f"Search again with {told}.",
+                on_click=st.session_state.update,
+                args=(changes,),
+            )
+        whole = ((-0.5, -0.5, analysis.width - 0.5, analysis.height - 0.5),)  # to the outer edges of its pixels
+        st.button("Treat the whole photo as a face", on_click=_give, args=(photo.digest, whole))
+    box_by_numbers(photo, analysis)
+
+
+def box_by_numbers(photo: Photo, analysis: Analysis) -> None:
+    """A form for the corners of a face's box."""
+    with st.expander("Draw a box by numbers", icon=":material/crop_free:"):
+        st.caption("Round one face, from brows to chin and from jaw to jaw, in pixels of the photo.")
+        right, bottom = analysis.width - 1, analysis.height - 1
+        with st.form(f"box.{photo.digest}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+            for corner, label, last, share in (
+                ("x0", "Left", right, 0.25),
+                ("y0", "Top", bottom, 0.25),
+                ("x1", "Right", right, 0.75),
+                ("y1", "Bottom", bottom, 0.75),
+            ):
+                st.number_input(label, 0, last, round(last * share), key=f"{photo.digest}.{corner}", width=110)
+            st.form_submit_button("Use this box", on_click=_give_typed, args=(photo.digest,))
+
+
+def _give_typed(digest: str) -> None:
+    """Give the box of the form; its corners may have been typed in any order."""
+    x0, y0, x1, y1 = (st.session_state[f"{digest}.{corner}"] for corner in ("x0", "y0", "x1", "y1"))
+    edges = (min(x0, x1) - 0.5, min(y0, y1) - 0.5, max(x0, x1) + 0.5, max(y0, y1) + 0.5)
+    _give(digest, (edges,))
+
+
+def _give(digest: str, boxes: Boxes) -> None:
+    given_boxes()[digest] = boxes
+
+
+def _take_back(digest: str) -> None:
+    given_boxes().pop(digest, None)

@@ -1,0 +1,53 @@
+"""The Detect page's settings in the sidebar: weights, what is drawn, how faces are looked for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fkd.errors import FkdError
+from fkd.pipeline.detect import HaarOptions
+from fkd.pipeline.draw import DrawOptions
+from fkd.pipeline.predict import MIN_FACE_SCORE
+from fkd.ui.forms import options_form, reset
+from fkd.ui.missing import HAAR, MIN_SCORE
+from fkd.ui.photos import Settings
+from fkd.weights import find_weights, list_weights, read_card
+
+_FIRST_CHOICE = "ibug68"
+
+
+def choose_settings() -> tuple[Settings, DrawOptions]:
+    """All of the sidebar; `FkdError` when there are no weights to choose from."""
+    with st.sidebar:
+        st.subheader("Model", anchor=False)
+        weights = choose_weights()
+        min_score = st.slider(
+            "Minimum face score",
+            0.0,
+            1.0,
+            MIN_FACE_SCORE,
+            0.05,
+            key=MIN_SCORE,
+            bind="query-params",
+            help="Spots that the network is less sure of are not taken for a face.",
+        )
+        st.subheader("Drawing", anchor=False)
+        drawing = options_form(DrawOptions, "draw", skip=("colour",))
+        with st.expander("Face detector", icon=":material/tune:"):
+            haar = options_form(HaarOptions, HAAR)
+            st.button("Back to the defaults", on_click=reset, args=(HaarOptions, HAAR), width="stretch")
+    return Settings(weights, haar, min_score), drawing
+
+
+def choose_weights() -> str:
+    """A list of the weights there are, with the chosen one's card in a line."""
+    names = sorted(list_weights(), key=lambda name: (name != _FIRST_CHOICE, name))
+    if not names:
+        find_weights(_FIRST_CHOICE)  # says which weights are missing and where they belong
+    weights = st.selectbox("Weights", names, key="weights", bind="query-params")
+    try:
+        card = read_card(weights)
+    except FkdError:
+        return weights  # the page says what is wrong with them; here others can still be chosen
+    st.caption(f"{len(card.schema)} keypoints · {card.input_size} px crop")
+    return weights

@@ -1,0 +1,35 @@
+"""Detect: photos in, faces with their keypoints out."""
+
+import streamlit as st
+
+from fkd.ui import downloads, frame, missing, results, settings, sources
+from fkd.ui.photos import Analysis, analyse_all, shared_model
+
+frame.enter(__file__)
+
+st.title("Detect keypoints", anchor=False)
+st.caption(":material/lock: Photos stay in this machine's memory: they never leave it, and none is written to disk.")
+
+chosen, drawing = settings.choose_settings()
+schema = shared_model(chosen.weights).card.schema
+
+photos = sources.choose_photos()
+answers = analyse_all(photos, chosen, missing.given_boxes())
+
+for answer in answers:
+    if isinstance(answer, str):
+        st.error(answer, icon=":material/error:")
+
+pairs = [(photo, answer) for photo, answer in zip(photos, answers, strict=True) if isinstance(answer, Analysis)]
+if pairs:
+    index = results.choose_photo(pairs) if len(pairs) > 1 else 0
+    photo, analysis = pairs[index]
+    missing.say_what_was_found(photo, analysis)
+    results.show_photo(photo, analysis, schema, drawing)
+    with st.container(horizontal=True):
+        downloads.offer_photo(photo, analysis, schema, drawing)
+        if len(pairs) > 1:
+            downloads.offer_zip(pairs, schema, drawing)
+    results.show_faces(analysis, schema)
+    if analysis.faces:
+        missing.box_by_numbers(photo, analysis)
