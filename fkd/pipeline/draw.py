@@ -56,7 +56,7 @@ def draw_faces(
     for face in faces:
         unit, radius = _unit(face, canvas), _radius(face, canvas) * options.point_size
         if options.show_boxes:
-            _draw_box(canvas, face, 0.8 * unit)
+            _draw_box(canvas, face, 0.6 * unit)
         if options.show_edges:
             ends = [face.points_px[list(edge)] for edge in schema.edges]
             _strokes(canvas, ends, [colours[first] for first, _ in schema.edges], 0.7 * unit, opacity=0.6)
@@ -82,8 +82,8 @@ def draw_points(
 
 def _unit(face: Face, canvas: np.ndarray) -> float:
     """What widths are measured in: grows with the face, and is visible when a large photo is shown small."""
-    share = 0.008 * _face_px(face)
-    return max(1.0, share, min(2 * share, max(canvas.shape) / 800))
+    share = 0.009 * _face_px(face)
+    return max(1.2, share, min(2 * share, max(canvas.shape) / 800))
 
 
 def _radius(face: Face, canvas: np.ndarray) -> float:
