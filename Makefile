@@ -1,5 +1,7 @@
 # make app    build .venv, start the app and open it in the browser
-# make test   lint, types and every test that takes seconds
+# make test   lint, types and every test that takes seconds; make test-long runs the others
+# make clean  remove .venv and the tools' caches
+#
 #
 # PYTHON=...       the interpreter to build .venv with (3.11 or newer)
 # TORCH_INDEX=...  an extra package index that has the CPU-only torch, see the README
@@ -19,7 +21,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet \
 .PHONY: help app test test-long clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 app: $(VENV)/app.stamp
 	$(BIN)/python -m streamlit run app.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from fkd.cards import render_card
 from fkd.errors import FkdError
 from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.draw import DrawOptions
@@ -50,4 +51,7 @@ def choose_weights() -> str:
     except FkdError:
         return weights  # the page says what is wrong with them; here others can still be chosen
     st.caption(f"{len(card.schema)} keypoints · {card.input_size} px crop")
+    about = st.popover("About these weights", icon=":material/info:", width="stretch", on_change="rerun")
+    if about.open:
+        about.markdown(render_card(weights), anchors=False)
     return weights

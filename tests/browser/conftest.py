@@ -17,8 +17,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from fkd.paths import PROJECT_ROOT
 from tests.conftest import find_chromium
 
-# Without a screen and without calls home.
+# Without a screen and without calls home, and with a camera that shows a test pattern.
 FLAGS = (
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -75,7 +77,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A new window; whatever the test did in it, no traceback may stand there at its end."""
-    context = chromium.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000}, permissions=["camera"])
     context.set_default_timeout(PATIENCE_S * 1000)
     expect.set_options(timeout=PATIENCE_S * 1000)
     page = context.new_page()
