@@ -2,7 +2,6 @@
 # make test   lint, types and every test that takes seconds; make test-long runs the others
 # make clean  remove .venv and the tools' caches
 #
-#
 # PYTHON=...       the interpreter to build .venv with (3.11 or newer)
 # TORCH_INDEX=...  an extra package index that has the CPU-only torch, see the README
 
