@@ -35,7 +35,7 @@ def add_flags(parser: argparse.ArgumentParser, options_class: type, title: str) 
     group = parser.add_argument_group(title)
     for item in fields(options_class):
         flag = "--" + item.name.replace("_", "-")
-        text = item.metadata["help"] + " (default: %(default)s)"
+        text = item.metadata["help"].replace("%", "%%") + " (default: %(default)s)"
         if isinstance(item.default, bool):
             group.add_argument(flag, default=item.default, help=text, action=argparse.BooleanOptionalAction)
         else:

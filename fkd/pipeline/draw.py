@@ -98,7 +98,7 @@ def _face_px(face: Face) -> float:
 def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
     """A white frame with round corners, a dark rim that sets it off from a bright photo, and the score."""
     path = _rounded_rectangle(face.box_xyxy.astype(float))
-    _strokes(canvas, [path], [_DARK], width + 2, opacity=0.35)
+    _strokes(canvas, [path], [_DARK], 1.5 * width + 1, opacity=0.35)
     _strokes(canvas, [path], [_WHITE], width, opacity=0.9)
     size = max(10, round(0.075 * _face_px(face)))
     x, y = face.box_xyxy[0] + 0.1 * size, face.box_xyxy[1] - 1.5 * size

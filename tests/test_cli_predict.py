@@ -1,0 +1,223 @@
+"""`python -m fkd predict` and `doctor` as their users call them, mostly with an untrained network."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from fkd import paths
+from fkd.cli import main
+from fkd.models import create_model
+from fkd.pipeline.crop import CropFrame
+from fkd.schema import KAGGLE15
+from fkd.weights import Card, save_weights
+
+TIGHT_BOX = "170,75,270,175"  # round the astronaut's face
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained network; `--boxes` or a minimum score of 0 let its faces pass."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
+    card = Card("untrained", KAGGLE15, "heatmap", 64, CropFrame(1.3), model_args={"widths": [4, 4, 4, 4, 4]})
+    save_weights(path, create_model(card.model, len(KAGGLE15), card.input_size, **card.model_args), card)
+    return str(path)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with the astronaut, a subfolder with a blank photo, and a text called .jpg."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    Image.fromarray(skimage.data.astronaut()).save(folder / "astronaut.png")
+    Image.fromarray(np.full((50, 80, 3), 99, np.uint8)).save(folder / "sub" / "blank.jpg")
+    (folder / "torn.jpg").write_text("no picture")
+    return folder
+
+
+def predict(*arguments: object) -> int:
+    return main(["predict", *map(str, arguments)])
+
+
+def lines(path: Path) -> dict[str, dict]:
+    """The records of a `.jsonl` file by the name of the image."""
+    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return {Path(record["image"]).name: record for record in records}
+
+
+def test_a_folder_gives_a_line_for_each_picture(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert predict(photos, "--weights", weights, "--out", out, "--min-face-score", 0) == 0
+    records = lines(out)
+    assert list(records) == ["astronaut.png", "blank.jpg", "torn.jpg"]
+    face = records["astronaut.png"]["faces"][0]
+    assert np.shape(face["points"]) == (15, 2)
+    assert records["astronaut.png"]["image"] == str(photos / "astronaut.png")
+    assert (records["blank.jpg"]["width"], records["blank.jpg"]["height"]) == (80, 50)
+    assert records["blank.jpg"]["faces"] == []
+    assert "faces" not in records["torn.jpg"]
+    assert "is not a picture" in records["torn.jpg"]["error"]
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "torn.jpg is not a picture" in told.err
+
+
+@pytest.mark.parametrize("name_in_csv", ["{folder}/astronaut.png", "astronaut.png", "./astronaut.png"])
+def test_boxes_name_images_as_given_or_below_the_folder(
+    photos: Path, weights: str, tmp_path: Path, name_in_csv: str
+) -> None:
+    boxes, out = tmp_path / "boxes.csv", tmp_path / "out.jsonl"
+    name = name_in_csv.format(folder=photos)
+    boxes.write_text(f"image,x0,y0,x1,y1\n{name},{TIGHT_BOX}\n{name},0,0,40.5,30\n")
+    assert predict(photos, "--weights", weights, "--out", out, "--boxes", boxes) == 0
+    records = lines(out)
+    assert [face["box"] for face in records["astronaut.png"]["faces"]] == [[170, 75, 270, 175], [0, 0, 40.5, 30]]
+    assert "no line in the file of boxes" in records["blank.jpg"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("image,x0,y0,x1\na.png,1,2,3\n", "lacks the column 'y1'"),
+        ("image,x0,y0,x1,y1\na.png,1,2,3,4\na.png,1,2,x,4\n", "line 3: a box needs four numbers"),
+        ("image,x0,y0,x1,y1\na.png,1,2\n", "line 2: a box needs four numbers"),
+        ("image,x0,y0,x1,y1\na.png,5,2,3,4\n", "line 2: a box needs x0 < x1"),
+        ("image,x0,y0,x1,y1\na.png,nan,2,3,4\n", "line 2: a box needs x0 < x1"),
+    ],
+)
+def test_a_wrong_file_of_boxes_is_told_by_its_line(
+    photos: Path, weights: str, tmp_path: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(text)
+    assert predict(photos, "--weights", weights, "--boxes", boxes) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_without_out_the_lines_go_to_the_screen(photos: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(photos / "sub" / "blank.jpg", photos / "sub", "--weights", weights) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["faces"] for record in records] == [[], []]
+
+
+def test_tables_are_chosen_by_the_ending(photos: Path, weights: str, tmp_path: Path) -> None:
+    for name, read in (("out.csv", pd.read_csv), ("out.parquet", pd.read_parquet)):
+        out = tmp_path / name
+        assert predict(photos, "--weights", weights, "--out", out, "--min-face-score", 0) == 0
+        table = read(out)
+        assert len(table) == 15 * len(table.groupby(["image", "face"]))
+        assert len(table) > 0
+
+
+def test_drawings_keep_folders_apart_and_photos_whole(photos: Path, weights: str, tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn"
+    astronaut = photos / "astronaut.png"
+    assert predict(photos, astronaut, "--weights", weights, "--draw", drawn, "--min-face-score", 0) == 0
+    names = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png"))
+    assert names == ["astronaut-2.png", "astronaut.png", "sub/blank.png"]
+    annotated = np.asarray(Image.open(drawn / "astronaut.png"))
+    assert annotated.shape == (512, 512, 3)
+    assert (annotated != skimage.data.astronaut()).any()
+
+
+def test_drawing_over_the_photos_is_refused(photos: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (photos / "astronaut.png").read_bytes()
+    assert predict(photos, "--weights", weights, "--draw", photos) == 1
+    assert "would overwrite" in capsys.readouterr().err
+    assert (photos / "astronaut.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("absent.jpg", "does not exist"),
+        ("torn.jpg", "is not a picture"),
+        ("clip.mp4", "is a video; only pictures are read so far"),
+        ("empty", "holds no pictures"),
+    ],
+)
+def test_nothing_to_read_is_a_failure_with_one_line(
+    photos: Path, weights: str, name: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "empty").mkdir()
+    assert predict(photos / name, "--weights", weights) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_unknown_weights_are_named(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(photos, "--weights", "no_such_network") == 1
+    assert "no_such_network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],  # no input
+        ["a.jpg", "--out", "faces.txt"],
+        ["a.jpg", "--cascade", "cat"],
+        ["a.jpg", "--scale-factor", "1"],
+        ["a.jpg", "--min-face-score", "2"],
+    ],
+)
+def test_wrong_use_exits_with_2(flags: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        predict(*flags)
+    assert exit_info.value.code == 2
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not (paths.weights_root() / "ibug68.safetensors").is_file(), reason="needs the weights ibug68")
+def test_portraits_have_one_face_and_groups_all_of_theirs(data_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert predict(data_root / "photos", "--weights", "ibug68", "--out", out) == 0
+    counts = {name: len(record["faces"]) for name, record in lines(out).items()}
+    portraits = [count for name, count in counts.items() if name.startswith("frl_")]
+    assert portraits == [1] * 14
+    assert (counts["obamas.jpg"], counts["the_beatles.jpg"]) == (2, 4)
+
+
+def test_doctor_tells_what_is_missing_and_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FKD_DATA", str(tmp_path))
+    monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path))
+    assert main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "MISSING  weights" in told
+    assert "put training.zip" in told
+    (tmp_path / "mine.safetensors").write_bytes(Path(weights).read_bytes())
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert "ok       weights    mine: kaggle15, 64 px" in told
+    assert "frontal, frontal_alt2, profile" in told
+    assert "The app can run" in told
+
+
+def test_doctor_reports_damaged_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path))
+    (tmp_path / "broken.safetensors").write_bytes(b"not weights at all")
+    assert main(["doctor"]) == 1
+    assert "broken" in capsys.readouterr().out
+
+
+def test_doctor_survives_a_missing_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("fkd.weights", "fkd.models"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert main(["doctor"]) == 1
+    assert "MISSING  device" in capsys.readouterr().out

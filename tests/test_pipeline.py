@@ -1,0 +1,265 @@
+"""From photo to faces, with a network of known behaviour in the place of a trained one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fkd.data.synthetic import render_face
+from fkd.pipeline.crop import CropFrame, tight_boxes, transform
+from fkd.pipeline.detect import Detections
+from fkd.pipeline.framing import eye_angles_deg, tight_boxes_from_points, upright_frames
+from fkd.pipeline.predict import Pipeline
+from fkd.schema import IBUG68, KAGGLE15, Schema, kaggle15_from_ibug68
+
+SIZE = 96
+FACE = render_face(seed=3, size=256, yaw_deg=0, roll_deg=0, face_fraction=0.5).points68_px.astype(np.float64)
+BLANK = np.zeros((300, 400, 3), np.uint8)
+
+
+class SeeingModel:
+    """A network that finds the white disc marking a face, and says that the face lies round it.
+
+    Its points are `FACE`, centred on the disc and as large as the disc says; it is as sure as the disc
+    is bright. A crop without a disc is no face.
+    """
+
+    def __init__(self, schema: Schema = IBUG68, tilt_deg: float = 0.0) -> None:
+        self.card = SimpleNamespace(schema=schema, input_size=SIZE, crop=CropFrame(1.6))
+        self.tilt_deg = tilt_deg
+        self.batches: list[int] = []
+
+    def predict(self, crops_gray_u8: np.ndarray) -> SimpleNamespace:
+        assert crops_gray_u8.dtype == np.uint8
+        assert crops_gray_u8.shape[1:] == (SIZE, SIZE)
+        self.batches.append(len(crops_gray_u8))
+        points, scores = zip(*(self._look_at(crop) for crop in crops_gray_u8), strict=True)
+        k = len(self.card.schema)
+        face_scores = np.array(scores, np.float32)
+        return SimpleNamespace(
+            points_px=np.array(points, np.float32),
+            point_scores=np.repeat(face_scores[:, None], k, axis=1),
+            face_scores=face_scores,
+        )
+
+    def _look_at(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
+        weights = crop / 255.0
+        points68 = marked_face(np.full(2, (SIZE - 1) / 2), 10.0)
+        if weights.sum():
+            ys, xs = np.mgrid[:SIZE, :SIZE]
+            centre = np.array([(xs * weights).sum(), (ys * weights).sum()]) / weights.sum()
+            radius = np.sqrt(weights.sum() / weights.max() / np.pi)
+            points68 = marked_face(centre, radius)
+        points = points68 if self.card.schema is IBUG68 else kaggle15_from_ibug68(points68)
+        return points, crop.max() / 255
+
+
+def marked_face(centre: np.ndarray, disc_radius: float, tilt_deg: float = 0.0) -> np.ndarray:
+    """(68, 2) points of the face that a disc stands for: its tight box is ten radii long."""
+    box = tight_boxes(FACE)
+    unit = (FACE - (box[:2] + box[2:]) / 2) / (box[2:] - box[:2]).max()
+    turn = np.radians(tilt_deg)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return unit @ rotation.T * 10 * disc_radius + centre
+
+
+def photo(*discs: tuple[float, float, float, int]) -> np.ndarray:
+    """A dark photo with discs x, y, radius, brightness."""
+    ys, xs = np.mgrid[: BLANK.shape[0], : BLANK.shape[1]]
+    image = BLANK.copy()
+    for x, y, radius, bright in discs:
+        covered = np.clip(radius + 0.5 - np.hypot(xs - x, ys - y), 0, 1)[..., None]
+        image = np.maximum(image, np.round(bright * covered).astype(np.uint8))
+    return image
+
+
+def box_of(x: float, y: float, radius: float) -> np.ndarray:
+    return tight_boxes(marked_face(np.array([x, y]), radius))
+
+
+def detecting(pipeline: Pipeline, *boxes: np.ndarray) -> Pipeline:
+    """The pipeline with a detector that answers with these boxes whatever it is shown."""
+    found = np.array(boxes, np.float32).reshape(-1, 4)
+    pipeline.detector = lambda image_gray_u8: Detections(found - 1, found)
+    return pipeline
+
+
+@pytest.mark.parametrize("schema", [IBUG68, KAGGLE15], ids=lambda schema: schema.name)
+@pytest.mark.parametrize("radius", [4.0, 11.0])
+def test_points_come_back_in_the_pixels_of_the_photo(schema: Schema, radius: float) -> None:
+    x, y = 170.3, 140.8
+    faces = Pipeline(SeeingModel(schema))(photo((x, y, radius, 255)), boxes=[box_of(x, y, radius)])
+    true = marked_face(np.array([x, y]), radius)
+    true = true if schema is IBUG68 else kaggle15_from_ibug68(true)
+    assert len(faces) == 1
+    assert faces[0].points_px.shape == (len(schema), 2)
+    assert np.abs(faces[0].points_px - true).max() < 1.0
+
+
+def test_further_looks_correct_a_wrong_detection() -> None:
+    x, y, radius = 170.0, 140.0, 10.0
+    off = box_of(x + 12, y - 9, radius * 1.25)
+    true = marked_face(np.array([x, y]), radius)
+    frames = []
+    for refinements in (0, 2):
+        pipeline = detecting(Pipeline(SeeingModel(), refinements=refinements), off)
+        result = pipeline.run(photo((x, y, radius, 255)))
+        assert np.abs(result.faces[0].points_px - true).max() < 1.5
+        np.testing.assert_array_equal(result.faces[0].box_xyxy, (off - 1).astype(np.float32))
+        frames.append(transform(np.full((1, 2), (SIZE - 1) / 2), result.crops_to_photo[0])[0])
+    centre = (tight_boxes(true)[:2] + tight_boxes(true)[2:]) / 2
+    before, after = (np.linalg.norm(frame - centre) for frame in frames)
+    assert before > 10
+    assert after < 1
+
+
+def test_a_given_box_is_believed_unless_the_points_contradict_it() -> None:
+    x, y, radius = 170.0, 140.0, 10.0
+    image = photo((x, y, radius, 255))
+    for box, looks in ((box_of(x, y, radius), 1), (box_of(x + 3, y, radius * 1.05), 1), (box_of(x + 20, y, 13.0), 3)):
+        model = SeeingModel()
+        faces = Pipeline(model)(image, boxes=[box])
+        assert len(model.batches) == looks
+        np.testing.assert_array_equal(faces[0].box_xyxy, box.astype(np.float32))
+
+
+def test_what_the_network_is_unsure_of_is_dropped_unless_its_box_was_given() -> None:
+    discs = ((90.0, 150.0, 8.0, 255), (300.0, 150.0, 8.0, 60))
+    boxes = [box_of(*disc[:3]) for disc in discs]
+    image = photo(*discs)
+    assert [face.score for face in detecting(Pipeline(SeeingModel()), *boxes)(image)] == [1.0]
+    assert len(detecting(Pipeline(SeeingModel(), min_face_score=0.1), *boxes)(image)) == 2
+    given = Pipeline(SeeingModel())(image, boxes=boxes)
+    assert [round(face.score, 2) for face in given] == [1.0, 0.24]
+
+
+def test_two_detections_of_one_face_become_one_face() -> None:
+    near = [box_of(165, 140, 11), box_of(178, 146, 9)]
+    assert len(detecting(Pipeline(SeeingModel()), *near)(photo((170, 140, 10, 255)))) == 1
+    apart = [box_of(110, 150, 8), box_of(230, 150, 8)]
+    faces = detecting(Pipeline(SeeingModel()), *apart)(photo((110, 150, 8, 255), (230, 150, 8, 255)))
+    assert [round(float(face.points_px[:, 0].mean()), -1) for face in faces] == [110, 230]
+
+
+def test_given_faces_are_answered_in_their_order_and_never_merged() -> None:
+    boxes = [box_of(230, 150, 8), box_of(110, 150, 8), box_of(111, 150, 8)]
+    faces = Pipeline(SeeingModel())(photo((110, 150, 8, 255), (230, 150, 8, 255)), boxes=np.array(boxes))
+    assert [round(float(face.points_px[:, 0].mean()), -1) for face in faces] == [230, 110, 110]
+
+
+def test_many_faces_are_predicted_in_batches_of_limited_size() -> None:
+    model = SeeingModel()
+    faces = Pipeline(model, refinements=0)(photo((170, 140, 10, 255)), boxes=[box_of(170, 140, 10)] * 150)
+    assert len(faces) == 150
+    assert model.batches == [64, 64, 22]
+
+
+def test_a_tilted_face_is_shown_upright_at_the_second_look() -> None:
+    """Crops of the last look have level eyes."""
+
+    class TiltedModel(SeeingModel):
+        def predict(self, crops_gray_u8: np.ndarray) -> SimpleNamespace:
+            answer = super().predict(crops_gray_u8)
+            if len(self.batches) == 1:  # only the first look sees the tilt
+                answer.points_px[:] = marked_face(answer.points_px[0].mean(axis=0), 6.0, tilt_deg=35)
+            return answer
+
+    pipeline = detecting(Pipeline(TiltedModel(), refinements=1), box_of(170, 140, 10))
+    result = pipeline.run(photo((170, 140, 10, 255)))
+    across = result.crops_to_photo[0][:, 0]  # where a step to the right in the crop leads in the photo
+    assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(35, abs=1)
+
+
+def test_a_photo_without_faces_gives_none() -> None:
+    result = Pipeline(SeeingModel()).run(BLANK)
+    assert result.faces == []
+    assert result.crops_gray_u8.shape == (0, SIZE, SIZE)
+    assert set(result.milliseconds) == {"detect", "crop", "predict"}
+    assert Pipeline(SeeingModel())(BLANK, boxes=np.empty((0, 4))) == []
+    assert Pipeline(SeeingModel())(np.zeros((1, 1, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((10, 10), np.uint8),  # grey
+        np.zeros((10, 10, 4), np.uint8),  # with alpha
+        np.zeros((10, 10, 3), np.float32),
+        np.zeros((0, 10, 3), np.uint8),
+    ],
+)
+def test_other_images_are_refused_with_what_was_received(image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=rf"expected \(h, w, 3\) uint8, received .*{image.dtype}"):
+        Pipeline(SeeingModel())(image)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        ([1, 2, 3, 4], r"expected \(n, 4\), received \(4,\)"),
+        ([[1, 2, 3]], r"expected \(n, 4\), received \(1, 3\)"),
+        ([[5, 2, 3, 4]], "expected finite x0 < x1"),
+        ([[1, 2, np.nan, 4]], "expected finite x0 < x1"),
+        ([[1, 2, np.inf, 4]], "expected finite x0 < x1"),
+    ],
+)
+def test_boxes_that_are_none_are_refused(boxes: list, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Pipeline(SeeingModel())(BLANK, boxes=boxes)
+
+
+def test_boxes_beyond_the_photo_give_finite_points() -> None:
+    boxes = [[-900, -900, -700, -700], [-50, -50, 5000, 5000], [0, 0, 0.5, 0.5]]
+    faces = Pipeline(SeeingModel())(photo((170, 140, 10, 255)), boxes=boxes)
+    assert len(faces) == 3
+    assert all(np.isfinite(face.points_px).all() for face in faces)
+
+
+@pytest.mark.parametrize("tilt_deg", [-40.0, 0.0, 25.0])
+@pytest.mark.parametrize("schema", [IBUG68, KAGGLE15], ids=lambda schema: schema.name)
+def test_upright_frames_turn_with_the_face(schema: Schema, tilt_deg: float) -> None:
+    """The frame of a tilted face is the frame of the upright one, turned about the face's centre."""
+
+    def points(tilt: float) -> np.ndarray:
+        points68 = marked_face(np.array([50.0, 80.0]), 10.0, tilt)
+        return (points68 if schema is IBUG68 else kaggle15_from_ibug68(points68))[None]
+
+    upright, own_angle = upright_frames(points(0.0), schema)
+    tilted, angle = upright_frames(points(tilt_deg), schema)
+    assert angle - own_angle == pytest.approx(tilt_deg)
+    np.testing.assert_allclose(tilted[:, 2:] - tilted[:, :2], upright[:, 2:] - upright[:, :2], rtol=1e-6)
+    expected = marked_turn((upright[0, :2] + upright[0, 2:]) / 2, np.array([50.0, 80.0]), tilt_deg)
+    np.testing.assert_allclose((tilted[0, :2] + tilted[0, 2:]) / 2, expected, atol=1e-6)
+
+
+def marked_turn(point: np.ndarray, about: np.ndarray, degrees: float) -> np.ndarray:
+    turn = np.radians(degrees)
+    return np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ (point - about) + about
+
+
+def test_fifteen_points_say_where_jaw_and_chin_are() -> None:
+    """Frontal synthetic faces, which the constants were not measured on."""
+    faces = [render_face(seed=seed, yaw_deg=0, pitch_deg=0, roll_deg=0).points68_px for seed in range(20)]
+    points68 = np.array(faces, np.float64)
+    true = tight_boxes(points68)
+    estimated = tight_boxes_from_points(kaggle15_from_ibug68(points68), KAGGLE15)
+    side = (true[:, 2:] - true[:, :2]).max(axis=1, keepdims=True)
+    assert np.abs(np.median((estimated - true) / side, axis=0)).max() < 0.06
+
+
+def test_eye_angles_are_clockwise() -> None:
+    points = np.zeros((1, 68, 2))
+    points[0, 42:48] = [10.0, 10.0]  # the subject's left eye: to the right and lower
+    assert eye_angles_deg(points, IBUG68) == pytest.approx(45)
+
+
+def test_importing_the_pipeline_needs_neither_pages_nor_training() -> None:
+    code = (
+        "import sys, fkd.pipeline.predict as _; print([m for m in sys.modules if 'streamlit' in m or 'training' in m])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
