@@ -82,11 +82,13 @@ def test_pictures_without_room_for_a_face_have_none(cascade: str, shape: tuple[i
 
 
 def test_one_detector_serves_several_threads(astronaut_gray_u8: np.ndarray) -> None:
-    detector = HaarDetector(HaarOptions(scale_factor=1.3, min_face=0.1))
-    expected = detector(astronaut_gray_u8).boxes_xyxy
+    """Pictures of several sizes at once: a shared classifier mixes up its scales and raises or errs."""
+    detector = HaarDetector(HaarOptions(scale_factor=1.2, min_face=0.04))
+    pictures = [astronaut_gray_u8[: 512 - 40 * i, : 512 - 30 * i].copy() for i in range(4)] * 10
+    expected = [detector(picture).boxes_xyxy for picture in pictures[:4]] * 10
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: detector(astronaut_gray_u8).boxes_xyxy, range(40)))
-    assert all(np.array_equal(answer, expected) for answer in answers)
+        answers = list(threads.map(lambda picture: detector(picture).boxes_xyxy, pictures))
+    assert all(np.array_equal(*pair) for pair in zip(answers, expected, strict=True))
 
 
 def test_an_opencv_without_cascades_is_told_with_the_remedy(

@@ -248,7 +248,7 @@ def test_fifteen_points_say_where_jaw_and_chin_are() -> None:
     true = tight_boxes(points68)
     estimated = tight_boxes_from_points(kaggle15_from_ibug68(points68), KAGGLE15)
     side = (true[:, 2:] - true[:, :2]).max(axis=1, keepdims=True)
-    assert np.abs(np.median((estimated - true) / side, axis=0)).max() < 0.06
+    assert np.abs(np.median((estimated - true) / side, axis=0)).max() < 0.04
 
 
 def test_eye_angles_are_clockwise() -> None:
