@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -128,12 +129,13 @@ def analyse_all(photos: Sequence[Photo], settings: Settings, boxes: dict[str, Bo
     shared_model(settings.weights)  # weights that cannot be loaded fail once, not once for each photo
     place, started = st.empty(), time.monotonic()
     answers: list[Analysis | str] = []
-    for done, photo in enumerate(photos):
-        elapsed = time.monotonic() - started
-        if elapsed > 0.5:
-            left = elapsed / done * (len(photos) - done)
-            place.progress(done / len(photos), f"Photo {done + 1} of {len(photos)}, about {left:.0f} s left")
-        answers.append(_analyse_or_say_why(photo, settings, boxes.get(photo.digest)))
+    with st.spinner("Looking for faces …") if len(photos) == 1 else nullcontext():
+        for done, photo in enumerate(photos):
+            elapsed = time.monotonic() - started
+            if elapsed > 0.5:
+                left = elapsed / done * (len(photos) - done)
+                place.progress(done / len(photos), f"Photo {done + 1} of {len(photos)}, about {left:.0f} s left")
+            answers.append(_analyse_or_say_why(photo, settings, boxes.get(photo.digest)))
     place.empty()
     return answers
 

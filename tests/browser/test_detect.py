@@ -81,6 +81,11 @@ def test_the_sample_photo_is_at_most_three_clicks_away(page: Page, app_url: str)
     expect(tables(page)).to_have_count(1)
 
 
+def test_an_address_names_photo_and_weights(page: Page, app_url: str) -> None:
+    page.goto(f"{app_url}/detect?source=Sample+photo&weights=kaggle15")
+    expect(tables(page).get_by_text("nose_tip", exact=True)).to_be_attached()
+
+
 def test_the_points_of_an_uploaded_photo_stand_on_the_page_and_in_the_files(
     page: Page, app_url: str, portrait: Path
 ) -> None:
