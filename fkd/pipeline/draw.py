@@ -39,7 +39,7 @@ class DrawOptions:
         choices=("none", "names", "numbers"),
     )
     point_size: float = option(1.0, "Size of the points; 1 suits the size of each face.", low=0.2, high=5.0)
-    unsure_below: float = option(0.3, "Points that score lower are drawn as empty rings.", low=0.0, high=1.0)
+    unsure_below: float = option(0.4, "Points that score lower are drawn as empty rings.", low=0.0, high=1.0)
     colour: str = option("", "One #RRGGBB colour for all points, instead of one for each group.")
 
     def __post_init__(self) -> None:
