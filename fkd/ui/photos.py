@@ -10,7 +10,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -129,7 +128,7 @@ def analyse_all(photos: Sequence[Photo], settings: Settings, boxes: dict[str, Bo
     shared_model(settings.weights)  # weights that cannot be loaded fail once, not once for each photo
     place, started = st.empty(), time.monotonic()
     answers: list[Analysis | str] = []
-    with st.spinner("Looking for faces …") if len(photos) == 1 else nullcontext():
+    with st.spinner("Looking for faces …"):
         for done, photo in enumerate(photos):
             elapsed = time.monotonic() - started
             if elapsed > 0.5:

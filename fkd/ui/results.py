@@ -52,7 +52,7 @@ def show_photo(photo: Photo, analysis: Analysis, schema: Schema, drawing: DrawOp
     st.caption(f"{count_faces(len(analysis.faces))} · {analysis.width:,} × {analysis.height:,} px")
     st.image(drawn_rgb_u8, width="stretch", output_format="JPEG", alt=f"{photo.name} with its keypoints")
     steps = " ".join(f":gray-badge[{label} {milliseconds[step]:.0f} ms]" for step, label in _STEPS.items())
-    st.markdown(f"{steps} :primary-badge[Together {sum(milliseconds.values()):.0f} ms]")
+    st.markdown(f"{steps} :gray-badge[**Together {sum(milliseconds.values()):.0f} ms**]")
 
 
 def show_faces(analysis: Analysis, schema: Schema) -> None:
