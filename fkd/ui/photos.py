@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import skimage.data
 import streamlit as st
+import torch
 
 from fkd.errors import FkdError
 from fkd.images import read_image
@@ -111,6 +112,9 @@ def shared_model(weights: str) -> LoadedModel:
 
 @st.cache_resource(show_spinner="Loading the network …", max_entries=8)
 def _shared_model(weights: str, changed: float) -> LoadedModel:
+    # One thread each: a few small crops gain little from more, and where sessions or a training run share the
+    # processors, threads that wait for one another make a prediction many times slower.
+    torch.set_num_threads(1)
     model = load_model(weights)
     # The first prediction costs several times the later ones; nobody should wait for it.
     Pipeline(model).run(skimage.data.astronaut())
