@@ -129,7 +129,7 @@ def cover(
     if not settings.cover:
         return images, torch.zeros(points_px.shape[:2], dtype=torch.bool, device=device)
     draw = torch.rand(n, 7, generator=generator, device=device)
-    half = (0.08 + 0.22 * draw[:, 0:2]) * size
+    half = (0.05 + 0.17 * draw[:, 0:2]) * size
     centre = (0.1 + 0.8 * draw[:, 2:4]) * size
     chosen = draw[:, 4] < settings.cover
     low, high = centre - half, centre + half

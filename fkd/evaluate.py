@@ -69,8 +69,8 @@ def evaluate(model: LoadedModel, dataset: Dataset, split: str = "test", *, box_e
     predicted_px = predict_dataset(model, faces)
     summary = summarise(predicted_px, faces.points_px, faces.schema)
     if box_errors:
-        wrong = np.mean([_mean_nme(predict_dataset(model, faces, error), faces) for error in _BOX_ERRORS])
-        summary["box_error_growth"] = round(100 * float(wrong / _mean_nme(predicted_px, faces) - 1), 2)
+        shaken = np.mean([_mean_nme(predict_dataset(model, faces, error), faces) for error in _BOX_ERRORS])
+        summary["box_error_growth"] = round(100 * float(shaken / _mean_nme(predicted_px, faces) - 1), 2)
     return Evaluation(summary, rows, predicted_px, _was_trained_on(model, dataset, split))
 
 
@@ -98,7 +98,9 @@ def predict_dataset(
     return np.concatenate(predicted).astype(np.float32)
 
 
-def crop_maps(model: LoadedModel, faces: Dataset, box_error: tuple[float, float, float]) -> np.ndarray:
+def crop_maps(
+    model: LoadedModel, faces: Dataset, box_error: tuple[float, float, float] = (0.0, 0.0, 1.0)
+) -> np.ndarray:
     """(n, 2, 3) maps from the network's crop to the dataset's pictures.
 
     Pictures that are crops already, as Kaggle's, are taken whole by weights trained on them so.

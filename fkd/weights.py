@@ -116,6 +116,10 @@ def predict_flip_averaged(
     output = network(torch.cat([images, images.flip(3)]))
     direct, mirrored = output.points_norm[:n], output.points_norm[n:, partners]
     mirrored = mirrored * torch.tensor([-1.0, 1.0], device=images.device)
+    # Published labels may lie beside what they name, and a network learns them so: on which side, the
+    # direct look tells. The mirrored one is brought there before the two are averaged.
+    sideways = (direct - mirrored).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.0], device=images.device)
+    mirrored = mirrored + sideways
     points = (direct + mirrored) / 2
     if output.point_logits is None or output.face_logits is None:
         disagreement = (direct - mirrored).norm(dim=-1) / 2

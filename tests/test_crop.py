@@ -51,6 +51,13 @@ def test_a_crop_is_smoothed_before_it_is_made_smaller():
     assert abs(crop.astype(int) - 127).max() < 10
 
 
+def test_a_picture_wider_than_opencv_warps():
+    image = np.full((40, 40_000), 50, np.uint8)
+    image[18:23, 39_000:39_005] = 250
+    crop = cut(image, CropFrame(1.0).matrices(np.array([[38_992, 10, 39_012, 30]]), 32)[0], 32)
+    assert crop[15:17, 15:17].min() > 240 and crop[0, 0] == 50
+
+
 def test_beyond_the_picture_its_border_is_repeated():
     image = np.full((50, 50, 3), 77, np.uint8)
     crop = cut(image, CropFrame(3.0).matrices(np.array([[30, 30, 60, 60]]), 32)[0], 32)

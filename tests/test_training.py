@@ -10,6 +10,7 @@ import torch
 from fkd.augment import Augmentation
 from fkd.data import SOURCES
 from fkd.data.dataset import Dataset
+from fkd.data.label_offsets import LABEL_OFFSETS_PX
 from fkd.errors import FkdError
 from fkd.schema import KAGGLE15
 from fkd.training import loop
@@ -173,6 +174,19 @@ class TestBatches:
         batch = next(batches.epoch(torch.Generator().manual_seed(0)))
         # The subject's left eye has the larger x in every picture, mirrored or not.
         assert (batch.points_norm[:, 3, 0] > batch.points_norm[:, 5, 0]).all()
+
+    def test_an_offset_of_the_labels_stays_on_its_side(self, config, monkeypatch):
+        """Labels 3 pixels to the right of their spots are so in mirrored pictures too."""
+        monkeypatch.setitem(LABEL_OFFSETS_PX, "tiny", 3.0)
+        faces = tiny_dataset()
+        faces.points_px[..., 0] += 3
+        names = ("rotation_deg", "scale", "shift", "light", "noise", "blur", "cover")
+        quiet = config.with_settings([*(f"augmentation.{name}=0" for name in names), "negatives=0"])
+        batches = FaceBatches(faces, quiet, torch.device("cpu"))
+        batch = next(batches.epoch(torch.Generator().manual_seed(0)))
+        spots = batch.points_norm - torch.tensor([3 * 2 / 63, 0])
+        seen = torch.nn.functional.grid_sample(batch.images, spots[:, None].nan_to_num(9), align_corners=True)[:, 0, 0]
+        assert (seen * 255)[torch.isfinite(spots[..., 0])].min() > 99  # noise is below 60
 
     def test_crops_beside_the_face_have_no_points(self, config):
         batches = FaceBatches(tiny_dataset(), config.with_settings(["negatives=0.25"]), torch.device("cpu"))

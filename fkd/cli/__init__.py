@@ -23,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in COMMANDS:
         module = importlib.import_module(f"fkd.cli.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        if name in chosen[:1]:  # the arguments of the others may need libraries that this one does without
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
     args = parser.parse_args(chosen)
     try:
         return args.run(args)

@@ -35,7 +35,7 @@ class HeatmapNetwork(KeypointNetwork):
         input_size: int,
         widths: tuple[int, ...] = (32, 48, 96, 192, 256),
         blocks: int = 1,
-        fused: int = 64,
+        fused: int = 96,
     ) -> None:
         super().__init__(keypoints, input_size)
         self.stem = conv_norm_relu(1, widths[0], stride=2)
@@ -44,7 +44,7 @@ class HeatmapNetwork(KeypointNetwork):
             for c_in, c_out in pairwise(widths)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, fused, 1) for width in widths[1:])
-        self.smooth = conv_norm_relu(fused, fused)
+        self.merges = nn.ModuleList(conv_norm_relu(fused, fused) for _ in widths[2:])
         self.heatmap_head = nn.Conv2d(fused, keypoints, 1)
         self.score_head = nn.Conv2d(fused, keypoints, 1)
         self.face_head = nn.Linear(widths[-1], 1)
@@ -56,9 +56,9 @@ class HeatmapNetwork(KeypointNetwork):
             x = stage(x)
             features.append(x)
         fused = self.laterals[-1](features[-1])
-        for lateral, feature in zip(list(self.laterals)[-2::-1], features[-2::-1], strict=True):
-            fused = F.interpolate(fused, scale_factor=2.0, mode="nearest") + lateral(feature)
-        fused = self.smooth(fused)
+        for lateral, feature, merge in zip(list(self.laterals)[-2::-1], features[-2::-1], self.merges, strict=True):
+            enlarged = F.interpolate(fused, scale_factor=2.0, mode="bilinear", align_corners=False)
+            fused = merge(enlarged + lateral(feature))
         heatmap_logits = self.heatmap_head(fused).float()
         points_norm, probabilities = expectation(heatmap_logits, self.input_size)
         # A point's score is read where its heatmap lies, and does not move the heatmap itself.

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 
+_WIDEST_WARP = 32_766  # OpenCV warps no picture with a longer side
+
 
 @dataclass(frozen=True)
 class CropFrame:
@@ -71,8 +73,8 @@ def cut(image_u8: np.ndarray, crop_to_image: np.ndarray, size: int) -> np.ndarra
     """
     matrix = np.asarray(crop_to_image, np.float64).copy()
     step = float(np.hypot(matrix[0, 0], matrix[1, 0]))  # picture pixels per crop pixel
-    if step > 1.5:
-        image_u8, matrix = _shrink_surroundings(image_u8, matrix, size, step)
+    if step > 1.5 or max(image_u8.shape[:2]) > _WIDEST_WARP:
+        image_u8, matrix = _shrink_surroundings(image_u8, matrix, size, max(step, 1.0))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image_u8, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 

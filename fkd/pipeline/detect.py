@@ -25,7 +25,7 @@ CASCADES = {
     "profile": "haarcascade_profileface.xml",
 }
 # Where the tight box lies in a detection: offset of its centre as x, y and its width and height, all
-# in sides of the square. Medians over real faces, measured by `python -m fkd.pipeline.calibrate`.
+# in sides of the square. Medians over real faces, measured by `python -m fkd.calibrate`.
 _TIGHT_IN_HAAR = {
     "frontal": (0.0, 0.157, 0.856, 0.831),
     "frontal_alt2": (0.0, 0.164, 0.877, 0.850),

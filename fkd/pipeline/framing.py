@@ -14,7 +14,7 @@ from fkd.schema import IBUG68, KAGGLE15, Schema
 
 # From the width and height of the box round the 15 points of an upright face: how far below its
 # centre the tight box's centre lies, the tight box's width, and its height. Least squares over real
-# faces, measured by `python -m fkd.pipeline.calibrate`.
+# faces, measured by `python -m fkd.calibrate`.
 _TIGHT_FROM_15 = np.array([[0.056, 0.081], [0.799, 0.539], [0.219, 1.133]])
 
 

@@ -10,6 +10,7 @@ import torch
 
 from fkd.augment import change_light, compose, cover, draw_maps, warp_images, warp_points
 from fkd.data.dataset import Dataset
+from fkd.data.label_offsets import label_offsets_px
 from fkd.models import px_to_norm
 from fkd.pipeline.crop import CropFrame, tight_boxes
 from fkd.schema import Schema
@@ -56,6 +57,7 @@ class FaceBatches:
         self.config, self.schema, self.device = config, dataset.schema, device
         self.images_u8 = torch.from_numpy(dataset.images_u8).to(device)
         self.points_px = torch.from_numpy(dataset.points_px).to(device)
+        self.label_offsets_px = torch.from_numpy(label_offsets_px(dataset)).to(device)
         self.partners = torch.as_tensor(dataset.schema.mirror_partners, device=device)
         frame = None if config.whole_picture else config.crop
         self.maps = torch.from_numpy(input_maps(dataset, frame, config.input_size)).float().to(device)
@@ -84,11 +86,17 @@ class FaceBatches:
             changes = torch.cat([_maps_beside_face(beside, size, generator), changes[beside:]])
         is_face = torch.arange(len(rows), device=self.device) >= beside
         maps = compose(self.maps[rows], changes)
-        points = warp_points(self.points_px[rows], maps, mirrored, self.partners)
+        points = warp_points(self._labels(rows, mirrored), maps, mirrored, self.partners)
         points = torch.where(is_face[:, None, None], points, torch.nan)
         images = change_light(self._cut(rows, maps), augmentation, generator)
         images, hidden = cover(images, points, augmentation, generator)
         return Batch(images, px_to_norm(points, size), hidden, is_face)
+
+    def _labels(self, rows: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+        """Points of the rows; where they will be mirrored, moved so that their offset stays on its side."""
+        moves = torch.zeros(len(rows), 1, 2, device=self.device)
+        moves[:, 0, 0] = torch.where(mirrored, -2 * self.label_offsets_px[rows], 0.0)
+        return self.points_px[rows] + moves
 
     def _cut(self, rows: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         return warp_images(self.images_u8[rows][:, None].float() / 255, maps, self.config.input_size)

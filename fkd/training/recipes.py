@@ -7,7 +7,9 @@ from fkd.data.kaggle import KAGGLE_FRAME
 from fkd.errors import FkdError
 from fkd.training.config import TrainConfig
 
-_STRONG = Augmentation(rotation_deg=30, scale=0.2, shift=0.1, mirror=True, light=0.6, noise=0.08, blur=0.2, cover=0.35)
+_STRONG = Augmentation(
+    rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.4, noise=0.04, blur=0.1, cover=0.25
+)
 
 RECIPES: dict[str, TrainConfig] = {
     config.recipe: config
@@ -21,7 +23,7 @@ RECIPES: dict[str, TrainConfig] = {
             crop_scale=KAGGLE_FRAME.scale,
             crop_shift_y=KAGGLE_FRAME.shift[1],
             input_size=96,
-            epochs=120,
+            epochs=100,
             augmentation=Augmentation(
                 rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.25
             ),

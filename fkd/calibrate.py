@@ -1,10 +1,15 @@
-"""Measure the constants that lead from detections and from 15 points to the tight box.
+"""Measure the constants that stand in the source: how data and detectors lie round a face.
 
-    python -m fkd.pipeline.calibrate [--faces 500]
+    python -m fkd.calibrate [--faces 500]
 
-Reads `youtube_faces` and `portraits68` under `FKD_DATA` and prints what stands in
-`fkd/pipeline/detect.py` and `fkd/pipeline/framing.py`, with the error each leaves, and how Kaggle's
-pictures are framed. The sources are shuffled with a fixed seed and each weighs the same.
+Prints, each with the error or spread it leaves:
+- where the tight box lies in a detection of each cascade (`fkd/pipeline/detect.py`),
+- the tight box from 15 points (`fkd/pipeline/framing.py`),
+- how Kaggle's pictures lie round the tight box (`fkd/data/kaggle.py`),
+- how far published labels lie beside what they name (`fkd/data/label_offsets.py`).
+
+Reads the real faces under `FKD_DATA`, a fixed random choice of them without fold 0, and the shipped
+weights `ibug68` and `kaggle15`.
 """
 
 from __future__ import annotations
@@ -15,14 +20,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fkd.data.kaggle import SIDE, load_kaggle
-from fkd.data.points68 import read_points_table
+from fkd.data import load_dataset
+from fkd.data.dataset import Dataset
+from fkd.data.kaggle import SIDE
+from fkd.data.label_offsets import LABEL_OFFSETS_PX
+from fkd.data.points68 import group_of, read_points_table
+from fkd.data.splits import fold_of
+from fkd.evaluate import crop_maps
 from fkd.images import read_image, to_gray
 from fkd.paths import data_root
-from fkd.pipeline.crop import tight_boxes
+from fkd.pipeline.crop import cut, tight_boxes, transform
 from fkd.pipeline.detect import CASCADES, HaarOptions, load_cascade
 from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
+from fkd.pipeline.predict import Pipeline
 from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
+from fkd.weights import LoadedModel, load_model
 
 SOURCES = ("youtube_faces", "portraits68")
 
@@ -72,12 +84,49 @@ def fit_15_to_tight(points_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return factors, np.median(errors, axis=0)
 
 
-def measure_kaggle_frame(points_px: np.ndarray) -> np.ndarray:
-    """Kaggle's picture relative to the tight box: (n, 3) scale, shift x and shift y as in `CropFrame`."""
-    boxes = tight_boxes_from_points(points_px[np.isfinite(points_px).all(axis=(1, 2))], KAGGLE15)
-    longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
-    shift = ((SIDE - 1) / 2 - (boxes[:, :2] + boxes[:, 2:]) / 2) / longer
-    return np.concatenate([SIDE / longer, shift], axis=1)
+def measure_kaggle_frame(faces: Dataset, model: LoadedModel) -> np.ndarray:
+    """Kaggle's picture relative to the tight box round 68 points that a network sees in it.
+
+    Args:
+        faces: Kaggle's, with all 15 labels.
+        model: weights of 68 points.
+
+    Returns:
+        (n, 3) scale, shift x and shift y as in `CropFrame`.
+    """
+    pipeline = Pipeline(model, refinements=2)
+    rows = []
+    for image_gray_u8, points_px in zip(faces.images_u8, faces.points_px, strict=True):
+        box = tight_boxes_from_points(points_px[None], KAGGLE15)
+        (face,) = pipeline(np.repeat(image_gray_u8[..., None], 3, axis=2), box)
+        x0, y0, x1, y1 = tight_boxes(face.points_px)
+        longer = max(x1 - x0, y1 - y0)
+        middle = (SIDE - 1) / 2
+        rows.append([SIDE / longer, (middle - (x0 + x1) / 2) / longer, (middle - (y0 + y1) / 2) / longer])
+    return np.array(rows)
+
+
+def measure_label_offset(faces: Dataset, model: LoadedModel) -> np.ndarray:
+    """How far right of what they name a source's labels lie.
+
+    The mean of what a network says of a picture and, mirrored back, of its mirror image favours no
+    side, whatever the network was taught; labels that lie beside it do.
+
+    Args:
+        faces: rows of one source with all labels.
+        model: weights of its schema.
+
+    Returns:
+        (n,) the mean offset of each face in pixels of the source's picture.
+    """
+    matrices = crop_maps(model, faces)
+    size = model.card.input_size
+    crops = np.stack([cut(image, m, size) for image, m in zip(faces.images_u8, matrices, strict=True)])
+    direct = model.predict(crops).points_px
+    mirrored = faces.schema.mirror(model.predict(np.ascontiguousarray(crops[:, :, ::-1])).points_px, size)
+    sideless_px = transform((direct + mirrored) / 2, matrices)
+    step = np.hypot(faces.to_source[:, 0, 0], faces.to_source[:, 1, 0])
+    return (faces.points_px - sideless_px)[..., 0].mean(axis=1) * step
 
 
 def _turned_upright(points_px: np.ndarray) -> np.ndarray:
@@ -90,7 +139,8 @@ def _turned_upright(points_px: np.ndarray) -> np.ndarray:
 def _sample(source: str, faces: int) -> tuple[list[Path], np.ndarray]:
     folder = data_root() / source
     names, points_px = read_points_table(folder / "training_frames_keypoints.csv")
-    chosen = np.random.default_rng(0).permutation(len(names))[:faces]
+    free = np.flatnonzero(fold_of(np.array([group_of(Path(name).stem) for name in names])) != 0)
+    chosen = np.random.default_rng(0).permutation(free)[:faces]
     return [folder / "training" / names[i] for i in chosen], points_px[chosen]
 
 
@@ -110,9 +160,22 @@ def main() -> None:
     points_px = np.concatenate([points for _, points in samples])
     factors, errors = fit_15_to_tight(points_px)
     print(f"15 points to the tight box: {factors.round(3).tolist()}, median errors {errors.round(3)}")
-    frames = measure_kaggle_frame(load_kaggle(data_root() / "kaggle").points_px)
+    models = {weights: load_model(weights) for weights in ("ibug68", "kaggle15")}
+    frames = measure_kaggle_frame(_some_rows("kaggle", faces), models["ibug68"])
     spread = np.percentile(frames, [10, 90], axis=0).round(3).tolist()
     print(f"Kaggle's frame, scale and shift: {np.median(frames, axis=0).round(3)}, from and to {spread}")
+    for source in LABEL_OFFSETS_PX:
+        chosen = _some_rows(source, faces)
+        model = next(model for model in models.values() if model.card.schema is chosen.schema)
+        offsets = measure_label_offset(chosen, model)
+        error = offsets.std() / np.sqrt(len(offsets))
+        print(f"{source}: labels lie {offsets.mean():+.2f} px to the right, standard error {error:.2f}")
+
+
+def _some_rows(source: str, faces: int) -> Dataset:
+    dataset = load_dataset(source)
+    free = np.flatnonzero((fold_of(dataset.groups) != 0) & dataset.complete)
+    return dataset.subset(np.random.default_rng(0).permutation(free)[:faces])
 
 
 if __name__ == "__main__":
