@@ -12,7 +12,7 @@ import sys
 
 from fkd.errors import FkdError
 
-COMMANDS = ("predict", "train", "evaluate", "promote", "doctor")
+COMMANDS = ("predict", "train", "evaluate", "promote", "data", "bench", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> int:

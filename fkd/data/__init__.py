@@ -1,12 +1,17 @@
-"""Datasets by name: `load_dataset("youtube_faces+portraits68")`."""
+"""Datasets by name: `load_dataset("youtube_faces+portraits68")`.
+
+Every folder under `FKD_DATA` in one of the two layouts is a dataset and its name is the folder's;
+`fkd.data.importing` and `fkd.data.fetch` put such folders there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from fkd.data.dataset import Dataset, concatenate
-from fkd.data.kaggle import load_kaggle
-from fkd.data.points68 import load_points68
+from fkd.data.kaggle import LABELLED, load_kaggle
+from fkd.data.points68 import TABLES, load_points68
 from fkd.errors import FkdError
 from fkd.paths import data_root
 
@@ -26,26 +31,47 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
 }
 
 
+def layout_of(folder: Path) -> str | None:
+    """`kaggle` or `points68`, after the files in a folder; None for neither."""
+    if any((folder / name).is_file() for name in LABELLED):
+        return "kaggle"
+    return "points68" if any(folder.glob(TABLES)) else None
+
+
+def dataset_names() -> list[str]:
+    """The known sources, then every other folder under `FKD_DATA` in one of the layouts."""
+    root = data_root()
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    own = [folder.name for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
+    return [*SOURCES, *(name for name in own if name not in SOURCES and layout_of(root / name))]
+
+
 def load_dataset(name: str) -> Dataset:
     """The dataset called `name`, or several joined with `+`.
 
     Raises:
         FkdError: the name is unknown, its files are missing or damaged, or schemas differ.
     """
-    parts = []
-    for part in name.split("+"):
-        if part not in SOURCES:
-            raise FkdError(f"Unknown dataset {part!r}; known are {', '.join(SOURCES)}.")
-        parts.append(SOURCES[part]())
+    parts = [_load(part) for part in name.split("+")]
     if len({part.schema.name for part in parts}) > 1:
         raise FkdError(f"The datasets of {name!r} have different schemas and cannot be joined.")
     return concatenate(parts)
 
 
+def _load(name: str) -> Dataset:
+    if name in SOURCES:
+        return SOURCES[name]()
+    known = dataset_names()
+    if name not in known:
+        raise FkdError(f"Unknown dataset {name!r}; known are {', '.join(known)}.")
+    folder = data_root() / name
+    return load_kaggle(folder) if layout_of(folder) == "kaggle" else load_points68(folder)
+
+
 def is_available(name: str) -> bool:
     """Whether the files of every part of `name` are in place."""
-    markers = {"kaggle": "kaggle/training.*", "synthetic15": ".", "synthetic68": "."}
     return all(
-        part.startswith("synthetic") or any(data_root().glob(markers.get(part, f"{part}/*_frames_keypoints.csv")))
+        part in ("synthetic15", "synthetic68")
+        or (part in dataset_names() and layout_of(data_root() / part) is not None)
         for part in name.split("+")
     )

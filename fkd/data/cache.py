@@ -1,22 +1,25 @@
-"""Parsed datasets kept as arrays, under a key that follows their source."""
+"""Parsed datasets, and what is computed from them, kept as arrays under a key that follows their source."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from fkd.data.dataset import Dataset
+from fkd.data.dataset import ARRAYS, Dataset
 from fkd.paths import cache_root
 from fkd.schema import get_schema
 
 # Raised whenever parsing changes what it returns, so that older files are left aside.
-_FORMAT = 2
-_ARRAYS = ("images_u8", "points_px", "groups", "sources", "rows", "published_split")
+_FORMAT = 3
+# A file changed again within this time may keep its date; its hash is then not remembered.
+_SETTLED_S = 2.0
 
 
 def cached_dataset(name: str, sources: list[Path], build: Callable[[], Dataset]) -> Dataset:
@@ -27,15 +30,30 @@ def cached_dataset(name: str, sources: list[Path], build: Callable[[], Dataset])
         sources: files, hashed by content, and folders, hashed by the names, sizes and times in them.
         build: parses the sources; called when no usable cache file exists.
     """
-    path = cache_root() / f"{name}-{_fingerprint(sources)}.npz"
-    dataset = _read(path)
-    if dataset is None:
+
+    def arrays() -> dict[str, np.ndarray]:
         dataset = build()
-        _write(path, dataset)
-    return dataset
+        texts = {"name": np.array(dataset.name), "schema": np.array(dataset.schema.name)}
+        return texts | {field: getattr(dataset, field) for field in ARRAYS}
+
+    stored = cached_arrays(name, fingerprint(sources), ("name", "schema", *ARRAYS), arrays)
+    return Dataset(str(stored.pop("name")), get_schema(str(stored.pop("schema"))), **stored)
 
 
-def _fingerprint(sources: list[Path]) -> str:
+def cached_arrays(
+    name: str, key: str, fields: tuple[str, ...], build: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """`build()`, or the arrays stored under `name` and `key` when all `fields` are there and whole."""
+    path = cache_root() / f"{name}-{key}.npz"
+    arrays = _read(path, fields)
+    if arrays is None:
+        arrays = build()
+        _write_aside(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    return arrays
+
+
+def fingerprint(sources: list[Path]) -> str:
+    """Sixteen hexadecimal digits that change with the content of files and the listing of folders."""
     digest = hashlib.sha256(f"format {_FORMAT}".encode())
     for source in sources:
         if source.is_dir():
@@ -43,29 +61,41 @@ def _fingerprint(sources: list[Path]) -> str:
                 stat = entry.stat()
                 digest.update(f"{entry.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         else:
-            with source.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(_hash_file(source))
     return digest.hexdigest()[:16]
 
 
-def _read(path: Path) -> Dataset | None:
-    """The dataset in a cache file; None where there is none or it is damaged."""
+def _hash_file(path: Path) -> bytes:
+    """SHA-256 of a file, remembered by its path, size and time: hashing 250 MB takes half a second."""
+    stat = path.stat()
+    identity = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+    note = cache_root() / "hashes" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return bytes.fromhex(json.loads(note.read_text(encoding="utf-8"))["sha256"])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    if time.time() - stat.st_mtime > _SETTLED_S:
+        text = json.dumps({"file": str(path), "sha256": digest.hex()})
+        _write_aside(note, lambda file: file.write(text.encode()))
+    return digest
+
+
+def _read(path: Path, fields: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+    """The arrays of a cache file; None where there is none or it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {field: stored[field] for field in _ARRAYS}
-            return Dataset(str(stored["name"]), get_schema(str(stored["schema"])), **arrays)
-    except Exception:  # a damaged archive raises many kinds; each means: parse again
+            return {field: stored[field] for field in fields}
+    except Exception:  # a damaged archive raises many kinds; each means: build again
         return None
 
 
-def _write(path: Path, dataset: Dataset) -> None:
+def _write_aside(path: Path, write: Callable) -> None:
     """Best effort: without a writable cache everything works, only slower."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
-            arrays = {field: getattr(dataset, field) for field in _ARRAYS}
-            np.savez(file, name=dataset.name, schema=dataset.schema.name, **arrays)
+            write(file)
         aside.replace(path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -8,6 +8,12 @@ import numpy as np
 
 from fkd.schema import Schema
 
+# Everything that has one entry for each face, in the order of the fields.
+ARRAYS = (
+    *("images_u8", "points_px", "groups", "sources", "rows", "published_split"),
+    *("to_source", "source_size"),
+)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -22,6 +28,9 @@ class Dataset:
         sources: (n,) str: the source each row comes from.
         rows: (n,) str: the row's name in its source, a file name or row number.
         published_split: (n,) str: the file it was published in, such as `training` or `test`.
+        to_source: (n, 2, 3) float64 maps from pixels of `images_u8` to those of the picture in the source;
+            the identity unless given.
+        source_size: (n, 2) int32 width and height of that picture; those of `images_u8` unless given.
 
     Raises:
         ValueError: when shapes or dtypes do not fit together.
@@ -35,11 +44,18 @@ class Dataset:
     sources: np.ndarray
     rows: np.ndarray
     published_split: np.ndarray
+    to_source: np.ndarray = None  # type: ignore[assignment]
+    source_size: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.images_u8)
+        if self.to_source is None:
+            object.__setattr__(self, "to_source", np.tile(np.eye(2, 3), (n, 1, 1)))
+        if self.source_size is None:
+            size = np.array(self.images_u8.shape[:0:-1], np.int32)
+            object.__setattr__(self, "source_size", np.tile(size, (n, 1)))
         expected: dict[str, tuple[int, ...]] = dict.fromkeys(("groups", "sources", "rows", "published_split"), (n,))
-        expected["points_px"] = (n, len(self.schema), 2)
+        expected |= {"points_px": (n, len(self.schema), 2), "to_source": (n, 2, 3), "source_size": (n, 2)}
         for field, shape in expected.items():
             received = getattr(self, field).shape
             if received != shape:
@@ -59,8 +75,7 @@ class Dataset:
 
     def subset(self, which: np.ndarray) -> Dataset:
         """The rows chosen by an index or boolean array, in its order."""
-        arrays = ("images_u8", "points_px", "groups", "sources", "rows", "published_split")
-        return replace(self, **{field: getattr(self, field)[which] for field in arrays})
+        return replace(self, **{field: getattr(self, field)[which] for field in ARRAYS})
 
 
 def concatenate(parts: list[Dataset]) -> Dataset:
@@ -69,6 +84,5 @@ def concatenate(parts: list[Dataset]) -> Dataset:
         raise ValueError("datasets to be joined differ in schema or picture size")
     if len(parts) == 1:
         return parts[0]
-    arrays = ("images_u8", "points_px", "groups", "sources", "rows", "published_split")
-    joined = {field: np.concatenate([getattr(part, field) for part in parts]) for field in arrays}
+    joined = {field: np.concatenate([getattr(part, field) for part in parts]) for field in ARRAYS}
     return Dataset("+".join(part.name for part in parts), parts[0].schema, **joined)

@@ -1,17 +1,21 @@
-"""Kaggle's "Facial Keypoints Detection" in its published layout.
+"""Kaggle's "Facial Keypoints Detection" in its published layout, plain or zipped.
 
-`training.csv` (30 coordinate columns and `Image`, 9,216 space-separated grey values) plain or zipped.
+`training.csv` or `KeyFacialPoints.csv`: 30 coordinate columns and `Image`, 9,216 space-separated
+grey values; `test.csv`: `ImageId` and `Image`.
 """
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from fkd.data.archives import check_headers, is_clutter
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
@@ -21,76 +25,173 @@ from fkd.schema import KAGGLE15
 
 SIDE = 96
 # How the competition's pictures lie round a tight box of 68 points, so that photos can be cut alike.
+# Measured by `python -m fkd.calibrate`.
 KAGGLE_FRAME = CropFrame(scale=1.23, shift=(0.0, -0.165))
+LABELLED = ("training.zip", "training.csv", "KeyFacialPoints.zip", "KeyFacialPoints.csv")
+UNLABELLED = ("test.zip", "test.csv")
+COORDINATES = tuple(f"{keypoint}_{axis}" for keypoint in KAGGLE15.keypoints for axis in "xy")
 _PIXELS = SIDE * SIDE
 _ROWS_AT_ONCE = 256
+_LONGEST_LINE = 1 << 20  # a row has some 40,000 characters; what is much longer is no row
 
 
-def load_kaggle(folder: Path) -> Dataset:
-    """The labelled faces of `folder/training.zip` or `training.csv`, grouped by near-duplicates.
+@dataclass(frozen=True)
+class BadRow:
+    """A row that was left out, by its number (the first after the header is 0), and why."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class KaggleTable:
+    """What a file holds: pictures, points (NaN where missing), numbers of the rows read, rows left out."""
+
+    images_u8: np.ndarray
+    points_px: np.ndarray
+    numbers: np.ndarray
+    bad_rows: list[BadRow]
+
+
+def load_kaggle(folder: Path, *, skip_bad_rows: bool = False) -> Dataset:
+    """The labelled faces of a folder in this layout, grouped by near-duplicates.
+
+    Args:
+        folder: holds one of `LABELLED`; `kaggle` names the competition's own.
+        skip_bad_rows: leave out rows that are no faces instead of stopping at the first; `rows` keeps
+            the numbers of the others.
 
     Raises:
         FkdError: no file, a column missing, or a row that is not a face (its number is named).
     """
-    path = next((folder / name for name in ("training.zip", "training.csv") if (folder / name).is_file()), None)
+    return _load(folder, folder.name, LABELLED, skip_bad_rows)
+
+
+def load_kaggle_test(folder: Path) -> Dataset:
+    """The unlabelled faces of `folder/test.zip` or `test.csv`: every point is NaN, `rows` are the `ImageId`s."""
+    return _load(folder, f"{folder.name}_test", UNLABELLED, False)
+
+
+def _load(folder: Path, name: str, files: tuple[str, ...], skip_bad_rows: bool) -> Dataset:
+    path = next((folder / file for file in files if (folder / file).is_file()), None)
     if path is None:
-        raise FkdError(f"Kaggle's faces are missing: put training.zip from the competition into {folder}.")
-    return cached_dataset("kaggle", [path], lambda: _parse(path))
+        raise FkdError(f"Kaggle's faces are missing: put {files[0]} from the competition into {folder}.")
+    key = f"{name}-skipping" if skip_bad_rows else name
+    return cached_dataset(key, [path], lambda: _parse(path, name, skip_bad_rows))
 
 
-def _parse(path: Path) -> Dataset:
-    with _open_csv(path) as file:
-        images_u8, points_px = _read_rows(file, path)
-    n = len(images_u8)
+def _parse(path: Path, name: str, skip_bad_rows: bool = False) -> Dataset:
+    table = read_kaggle_table(path, skip_bad_rows=skip_bad_rows, labelled=path.name in LABELLED)
+    n = len(table.images_u8)
     return Dataset(
-        name="kaggle",
+        name=name,
         schema=KAGGLE15,
-        images_u8=images_u8,
-        points_px=points_px,
-        groups=np.array([f"cluster_{c}" for c in near_duplicate_clusters(images_u8)]),
-        sources=np.full(n, "kaggle"),
-        rows=np.arange(n).astype(str),
-        published_split=np.full(n, "training"),
+        images_u8=table.images_u8,
+        points_px=table.points_px,
+        groups=np.array([f"cluster_{c}" for c in near_duplicate_clusters(table.images_u8)]),
+        sources=np.full(n, name),
+        rows=table.numbers.astype(str),
+        published_split=np.full(n, "training" if path.name in LABELLED else "test"),
     )
 
 
-def _open_csv(path: Path) -> IO[bytes]:
-    if path.suffix != ".zip":
+def read_kaggle_table(path: Path, *, skip_bad_rows: bool = False, labelled: bool = True) -> KaggleTable:
+    """Read a CSV, or the one inside a zip, some rows at a time so that its text is never all in memory.
+
+    Raises:
+        FkdError: not such a file, or a row that is not a face while `skip_bad_rows` is off.
+    """
+    with open_csv(path) as file:
+        try:
+            return _read_table(file, path, skip_bad_rows, labelled)
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            raise FkdError(f"{path} breaks off; download it again.") from None
+
+
+def open_csv(path: Path) -> IO[bytes]:
+    """A CSV, or the first one in a zip, as a binary file."""
+    if path.suffix.lower() != ".zip":
         return path.open("rb")
     try:
         archive = zipfile.ZipFile(path)
-        name = next(name for name in archive.namelist() if name.endswith(".csv"))
-        return archive.open(name)
+        check_headers(archive, path)
+        return archive.open(next(n for n in archive.namelist() if n.endswith(".csv") and not is_clutter(n)))
     except (zipfile.BadZipFile, StopIteration):
         raise FkdError(f"{path} is not a complete zip with a CSV file in it; download it again.") from None
 
 
-def _read_rows(file: IO[bytes], path: Path) -> tuple[np.ndarray, np.ndarray]:
-    header = file.readline().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
+@dataclass(frozen=True)
+class _Columns:
+    """Where a header has what is read."""
+
+    delimiter: bytes
+    count: int
+    coordinates: list[int]
+    image: int
+    number: int | None
+
+
+def read_header(file: IO[bytes]) -> tuple[str, list[str]]:
+    """The delimiter and the column names of a CSV, whose first line is consumed."""
+    header = file.readline(_LONGEST_LINE).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
     delimiter = ";" if header.count(";") > header.count(",") else ","
-    names = [name.strip().strip('"') for name in header.split(delimiter)]
-    wanted = [f"{keypoint}_{axis}" for keypoint in KAGGLE15.keypoints for axis in "xy"]
-    for name in (*wanted, "Image"):
-        if name not in names:
-            raise FkdError(f"{path} lacks the column {name!r}; Kaggle's training file has 31 columns.")
-    coordinates, image = [names.index(name) for name in wanted], names.index("Image")
-    images, points = [], []
-    for start, lines in _batches(file):
-        fields = [line.strip().split(delimiter.encode()) for line in lines]
-        short = next((i for i, row in enumerate(fields) if len(row) != len(names)), None)
-        if short is not None:
-            raise FkdError(f"{path}, row {start + short}: {len(fields[short])} columns instead of {len(names)}.")
-        images.append(_parse_pixels([row[image].strip(b'" ') for row in fields], start, path))
-        points.append(_parse_coordinates([[row[c] for c in coordinates] for row in fields], start, path))
-    if not images:
-        raise FkdError(f"{path} holds no rows; download it again.")
-    return np.concatenate(images), np.concatenate(points)
+    return delimiter, [name.strip().strip('"') for name in header.split(delimiter)]
 
 
-def _batches(file: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Blank lines skipped, a few rows at a time so that the text of all is never in memory."""
-    start, lines = 0, []
-    for line in file:
+def _columns(file: IO[bytes], path: Path, labelled: bool) -> _Columns:
+    delimiter, names = read_header(file)
+    wanted = COORDINATES if labelled else ()
+    missing = next((name for name in (*wanted, "Image") if name not in names), None)
+    if missing is not None:
+        count = len(wanted) + 1 if labelled else 2
+        raise FkdError(f"{path} lacks the column {missing!r}; this file of Kaggle's has {count} columns.")
+    number = names.index("ImageId") if "ImageId" in names else None
+    return _Columns(delimiter.encode(), len(names), [names.index(n) for n in wanted], names.index("Image"), number)
+
+
+def _read_table(file: IO[bytes], path: Path, skip_bad_rows: bool, labelled: bool) -> KaggleTable:
+    columns = _columns(file, path, labelled)
+    parts, bad_rows = [], []
+    for start, lines in _batches(file, path):
+        try:
+            parts.append(_parse_lines(lines, start, columns, path))
+        except FkdError:
+            if not skip_bad_rows:
+                raise
+            for number, line in enumerate(lines, start):
+                try:
+                    parts.append(_parse_lines([line], number, columns, path))
+                except FkdError as error:
+                    bad_rows.append(BadRow(number, str(error)))
+    if not parts:
+        raise FkdError(f"{path} holds no {'usable ' if bad_rows else ''}rows; download it again.")
+    images, points, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return KaggleTable(images, points, numbers, bad_rows)
+
+
+def _parse_lines(
+    lines: list[bytes], start: int, columns: _Columns, path: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    fields = [line.strip().split(columns.delimiter) for line in lines]
+    short = next((i for i, row in enumerate(fields) if len(row) != columns.count), None)
+    if short is not None:
+        raise FkdError(f"{path}, row {start + short}: {len(fields[short])} columns instead of {columns.count}.")
+    images = _parse_pixels([row[columns.image].strip(b'" ') for row in fields], start, path)
+    points = _parse_coordinates([[row[c] for c in columns.coordinates] for row in fields], start, path)
+    if columns.number is None:
+        return images, points, np.arange(start, start + len(lines))
+    return images, points, np.array([row[columns.number].decode("utf-8", "replace") for row in fields], object)
+
+
+def _batches(file: IO[bytes], path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Blank lines skipped, a few rows at a time."""
+    start = 0
+    lines: list[bytes] = []
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise FkdError(
+                f"{path}, row {start + len(lines)}: more than {_LONGEST_LINE:,} characters; this is no face."
+            )
         if line.strip():
             lines.append(line)
         if len(lines) == _ROWS_AT_ONCE:
@@ -125,10 +226,12 @@ def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
 
 
 def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.ndarray:
-    points = np.empty((len(rows), 2 * len(KAGGLE15)), np.float32)
+    points = np.full((len(rows), 2 * len(KAGGLE15)), np.nan, np.float32)
     for i, row in enumerate(rows):
         try:
-            points[i] = [float(text) if text else np.nan for text in row]
+            points[i, : len(row)] = [float(text.strip(b'" ') or "nan") for text in row]
         except ValueError:
             raise FkdError(f"{path}, row {start + i}: a coordinate is not a number.") from None
+        if np.isinf(points[i]).any():
+            raise FkdError(f"{path}, row {start + i}: a coordinate is infinite.")
     return points.reshape(len(rows), -1, 2)

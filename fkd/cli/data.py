@@ -1,0 +1,136 @@
+"""`python -m fkd data list|info|fetch|import`: what datasets are here, what is in them, and more of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fkd.errors import FkdError
+
+HELP = "list, describe, fetch and import datasets"
+_SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add(actions, "list", "datasets that are known, and where they are", _list)
+    info = _add(actions, "info", "faces, labels, groups and splits of a dataset", _info)
+    info.add_argument("name", metavar="NAME", help="a dataset, or several joined with +")
+    info.add_argument("--quality", action="store_true", help="also what may be wrong with its faces")
+    info.add_argument("--weights", default="auto", help="weights that judge labels; 'none' for a regression")
+    fetch = _add(actions, "fetch", "download a published dataset into FKD_DATA", _fetch)
+    fetch.add_argument("source", choices=("kaggle", "youtube-faces"))
+    fetch.add_argument("--url", help="another place of the archive (youtube-faces)")
+    fetch.add_argument("--sha256", help="checksum that the archive must have (youtube-faces)")
+    take = _add(actions, "import", "store a folder, CSV or zip of your own under FKD_DATA", _import)
+    take.add_argument("path", type=Path, metavar="PATH", help="folder, CSV beside its pictures, or zip of either")
+    take.add_argument("--name", required=True, help="what --data shall call it")
+    take.add_argument("--layout", default="auto", choices=("auto", "kaggle", "points68"), help="default: %(default)s")
+    take.add_argument(
+        "--bad-rows", default="stop", choices=("stop", "skip"), help="stop at a bad row (default), or leave it out"
+    )
+
+
+def _add(actions: argparse._SubParsersAction, name: str, text: str, act: object) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+    parser.set_defaults(act=act)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    args.act(args)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> None:
+    from fkd.data import dataset_names, is_available, layout_of
+    from fkd.paths import data_root
+
+    for name in dataset_names():
+        if name.startswith("synthetic"):
+            print(f"{name:20} drawn on demand")
+        elif is_available(name):
+            print(f"{name:20} {layout_of(data_root() / name)}, {data_root() / name}")
+        else:
+            print(f"{name:20} absent; it belongs into {data_root() / name}")
+
+
+def _info(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from fkd.data import load_dataset
+    from fkd.data.splits import published_parts, shared_groups
+
+    dataset = load_dataset(args.name)
+    n, labels = len(dataset), np.isfinite(dataset.points_px).all(axis=2)
+    height, width = dataset.images_u8.shape[1:]
+    print(f"{dataset.name}: {n} faces of {width}x{height} px, schema {dataset.schema.name}")
+    print(
+        f"  complete: {dataset.complete.sum()} faces have all {len(dataset.schema)} points; {(~labels).sum()} missing"
+    )
+    if not labels.all():
+        worst = int((~labels).sum(axis=0).argmax())
+        print(f"  missing most: {dataset.schema.keypoints[worst]}, in {(~labels)[:, worst].sum()} faces")
+    print(f"  groups: {len(np.unique(dataset.groups))} people, photos or clusters of near-duplicates")
+    parts = published_parts(dataset)
+    print("  published in: " + ", ".join(f"{part} {mask.sum()}" for part, mask in parts.items()))
+    for (a, b), shared in shared_groups(dataset.groups, parts).items():
+        groups = {part: len(np.unique(dataset.groups[parts[part]])) for part in (a, b)}
+        print(f"  shared: {len(shared)} groups are in both {a} (of {groups[a]}) and {b} (of {groups[b]})")
+    if args.quality:
+        _print_quality(dataset, None if args.weights == "none" else args.weights)
+
+
+def _print_quality(dataset: object, weights: str | None) -> None:
+    from fkd.curation import quality_of
+    from fkd.data.dataset import Dataset
+    from fkd.data.quality import CHECKS
+
+    assert isinstance(dataset, Dataset)
+    quality = quality_of(dataset, weights)
+    print(f"  quality, labels judged by {quality.judge}:")
+    for check in CHECKS.values():
+        sign = ">=" if check.above else "<"
+        count = int(quality.flagged(check.name).sum())
+        print(f"    {check.name:18} {count:6}  {check.measure} {sign} {check.threshold:g}: {check.help}")
+    print("  most suspicious labels (row in the source, suspicion):")
+    for row in quality.ranking()[:_SHOWN]:
+        print(f"    {dataset.sources[row]} {dataset.rows[row]}  {quality.measures['suspicion'][row]:.2f}")
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    from fkd.data.fetch import KAGGLE_TERMS_URL, YOUTUBE_FACES_URL, fetch_kaggle, fetch_youtube_faces
+
+    if args.source == "kaggle":
+        if args.url or args.sha256:
+            raise FkdError("--url and --sha256 are for youtube-faces; Kaggle's files come by kagglehub.")
+        print(f"Kaggle's terms apply: {KAGGLE_TERMS_URL}")
+        _report(fetch_kaggle(_show))
+    else:
+        print("YouTube Faces may be used for research only: https://www.cs.tau.ac.il/~wolf/ytfaces/")
+        _report(fetch_youtube_faces(args.url or YOUTUBE_FACES_URL, args.sha256, _show))
+
+
+def _import(args: argparse.Namespace) -> None:
+    from fkd.data.importing import import_dataset
+
+    skip = args.bad_rows == "skip"
+    _report(import_dataset(args.path, args.name, layout=args.layout, skip_bad_rows=skip, progress=_show))
+
+
+def _show(what: str, share: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{what}: {share:4.0%}\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _report(imported: object) -> None:
+    from fkd.data.importing import Imported
+
+    assert isinstance(imported, Imported)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    for bad in imported.bad_rows[:_SHOWN]:
+        print(f"left out: {bad.reason}")
+    left_out = f", {len(imported.bad_rows)} rows left out" if imported.bad_rows else ""
+    print(f"{imported.name}: {imported.faces} faces{left_out}, in {imported.folder}")

@@ -1,0 +1,240 @@
+"""Take a folder, a CSV with its pictures, or a zip of either in as a dataset of one's own.
+
+Everything is checked and written aside first and renamed at the end, so that a dataset is either
+whole under `FKD_DATA` or not there at all.
+
+    python -m fkd data import faces.zip --name mine
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from fkd.data import SOURCES
+from fkd.data.archives import is_clutter, open_archive, unpack
+from fkd.data.kaggle import COORDINATES, BadRow, open_csv, read_header, read_kaggle_table
+from fkd.data.points68 import read_points_table
+from fkd.errors import FkdError
+from fkd.paths import data_root
+from fkd.schema import IBUG68
+
+LAYOUTS = ("auto", "kaggle", "points68")
+_LONGEST_LINE = 1 << 20
+
+# Called with what is being done and the share of it that is done.
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import brought in: where it lies, how many faces, and the rows left out with their reasons."""
+
+    name: str
+    folder: Path
+    layout: str
+    faces: int
+    bad_rows: list[BadRow]
+
+
+def import_dataset(
+    source: Path | bytes,
+    name: str,
+    *,
+    layout: str = "auto",
+    skip_bad_rows: bool = False,
+    progress: Progress | None = None,
+    reserved: bool = False,
+) -> Imported:
+    """Check a source and store it under `FKD_DATA` as the dataset `name`.
+
+    Args:
+        source: a folder, a CSV (its pictures beside it), a zip, or the bytes of an uploaded zip or CSV.
+        name: letters, digits, `-` and `_`.
+        layout: `kaggle`, `points68`, or `auto` to tell by the columns.
+        skip_bad_rows: leave rows out that cannot be used, and report them, instead of stopping at the first.
+        progress: is told what is being done.
+        reserved: allow the name of a known source, as fetching does.
+
+    Raises:
+        FkdError: one sentence about what is wrong; nothing has been stored then.
+    """
+    folder = _free_place(name, reserved)
+    if layout not in LAYOUTS:
+        raise FkdError(f"Unknown layout {layout!r}; known are {', '.join(LAYOUTS)}.")
+    report = progress or (lambda what, share: None)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its destination, so that the last step is a rename within one file system.
+        with tempfile.TemporaryDirectory(prefix=f".importing-{name}-", dir=folder.parent) as aside:
+            ready = Path(aside) / "ready"
+            ready.mkdir()
+            tables = _find_tables(_as_files(source, Path(aside), report), layout)
+            store = _store_kaggle if tables[0].layout == "kaggle" else _store_points68
+            faces, bad_rows = store(tables, ready, skip_bad_rows, report)
+            ready.rename(folder)
+    except OSError as error:
+        raise FkdError(f"{name!r} cannot be stored in {folder.parent} ({error.strerror or error}).") from None
+    return Imported(name, folder, tables[0].layout, faces, bad_rows)
+
+
+def _free_place(name: str, reserved: bool) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise FkdError(f"{name!r} cannot name a dataset; use up to 64 letters, digits, '-' and '_'.")
+    if name in SOURCES and not reserved:
+        raise FkdError(f"{name!r} is the name of a known source; choose another.")
+    folder = data_root() / name
+    if folder.exists():
+        raise FkdError(f"There is a dataset {name!r} already; choose another name, or delete {folder}.")
+    return folder
+
+
+def _as_files(source: Path | bytes, aside: Path, report: Progress) -> list[Path]:
+    """The files of a source, with the ones that matter unpacked."""
+    if isinstance(source, bytes):
+        upload = aside / ("upload.zip" if source.startswith(b"PK") else "upload.csv")
+        upload.write_bytes(source)
+        source = upload
+    if source.is_dir():
+        root = source
+    elif source.suffix.lower() == ".zip":
+        root = aside / "unpacked"
+        unpack(source, root, lambda share: report("unpacking", share))
+    elif source.is_file():
+        return [source]
+    else:
+        raise FkdError(f"There is no file or folder {source}.")
+    return sorted(path for path in root.rglob("*") if path.is_file() and not is_clutter(str(path.relative_to(root))))
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    layout: str  # kaggle, kaggle_test or points68
+
+
+def _find_tables(files: list[Path], layout: str) -> list[_Table]:
+    """The tables of one layout, labelled ones first."""
+    candidates = [path for path in files if path.suffix.lower() == ".csv" or _holds_csv(path)]
+    tables = [_Table(path, kind) for path in candidates if (kind := _kind_of(path))]
+    labelled = {table.layout for table in tables} - {"kaggle_test"}
+    chosen = layout if layout != "auto" else next(iter(labelled)) if len(labelled) == 1 else ""
+    if len(labelled) > 1 and not chosen:
+        raise FkdError("There are tables in both layouts; say which to take: kaggle or points68.")
+    if chosen not in labelled:
+        found = ", ".join(path.name for path in candidates) or "no CSV"
+        raise FkdError(
+            "No table of keypoints found: a CSV needs Kaggle's 30 coordinate columns and 'Image', or a file name "
+            f"and 136 coordinates ({found} here)."
+        )
+    wanted = (chosen, "kaggle_test") if chosen == "kaggle" else (chosen,)
+    return sorted((t for t in tables if t.layout in wanted), key=lambda t: (wanted.index(t.layout), t.path))
+
+
+def _holds_csv(path: Path) -> bool:
+    """Whether a file is a zip of one table, as Kaggle packs them."""
+    return path.suffix.lower() == ".zip" and path.stem in ("training", "test", "KeyFacialPoints")
+
+
+def _kind_of(path: Path) -> str | None:
+    if path.stat().st_size == 0:
+        raise FkdError(f"{path.name} is empty.")
+    if path.suffix.lower() == ".zip":
+        with open_archive(path):
+            pass
+    with open_csv(path) as file:
+        _, names = read_header(file)
+    if "Image" in names:
+        if not set(COORDINATES) & set(names):
+            return "kaggle_test"
+        missing = next((name for name in COORDINATES if name not in names), None)
+        if missing:
+            raise FkdError(f"{path.name} lacks the column {missing!r}; Kaggle's training file has 31 columns.")
+        return "kaggle"
+    return "points68" if len(names) == 2 * len(IBUG68) + 1 else None
+
+
+def _store_kaggle(tables: list[_Table], ready: Path, skip_bad_rows: bool, report: Progress) -> tuple[int, list[BadRow]]:
+    labelled = [table.path for table in tables if table.layout == "kaggle"]
+    if len(labelled) > 1:
+        raise FkdError(f"{' and '.join(path.name for path in labelled)} both hold labels; import one of them.")
+    faces, bad_rows = 0, []
+    for number, table in enumerate(tables):
+        report(f"checking {table.path.name}", number / len(tables))
+        is_labelled = table.layout == "kaggle"
+        rows = read_kaggle_table(table.path, skip_bad_rows=skip_bad_rows, labelled=is_labelled)
+        left_out = {bad.row for bad in rows.bad_rows}
+        _copy_rows(table.path, ready / ("training.csv" if is_labelled else "test.csv"), left_out)
+        bad_rows += rows.bad_rows
+        faces += len(rows.images_u8) if is_labelled else 0
+    return faces, bad_rows
+
+
+def _copy_rows(source: Path, target: Path, left_out: set[int]) -> None:
+    with open_csv(source) as file, target.open("wb") as copy:
+        copy.write(file.readline())
+        row = 0
+        while line := file.readline(_LONGEST_LINE):
+            if line.strip():
+                if row not in left_out:
+                    copy.write(line)
+                row += 1
+
+
+def _store_points68(
+    tables: list[_Table], ready: Path, skip_bad_rows: bool, report: Progress
+) -> tuple[int, list[BadRow]]:
+    faces = 0
+    bad_rows: list[BadRow] = []
+    for table in tables:
+        split = table.path.stem.removesuffix("_frames_keypoints")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", split):
+            split = "training"
+        if (ready / split).exists():
+            raise FkdError(f"Two tables are called {table.path.name}; give them different names.")
+        (ready / split).mkdir()
+        left_out: list[BadRow] | None = [] if skip_bad_rows else None
+        names, points_px = read_points_table(table.path, left_out)
+        kept: dict[str, int] = {}
+        for i, name in enumerate(names):
+            report(f"checking the pictures of {table.path.name}", i / len(names))
+            try:
+                _take_picture(table.path, split, name, ready / split, kept)
+                kept[_flat(name)] = i
+            except FkdError as error:
+                if left_out is None:
+                    raise
+                left_out.append(BadRow(i, str(error)))
+        if not kept:
+            raise FkdError(f"{table.path.name} has no row that can be used; the first: {(left_out or [])[0].reason}")
+        frame = pd.DataFrame(points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
+        frame.to_csv(ready / f"{split}_frames_keypoints.csv", encoding="utf-8")
+        faces, bad_rows = faces + len(kept), bad_rows + (left_out or [])
+    return faces, bad_rows
+
+
+def _take_picture(table: Path, split: str, name: str, target: Path, kept: dict[str, int]) -> None:
+    """Check one picture of a table and copy it; `FkdError` says why it cannot be used."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in name:
+        raise FkdError(f"{table.name} names the picture {name!r}, which leads out of its folder.")
+    if _flat(name) in kept:
+        raise FkdError(f"{table.name} names the picture {name!r} twice.")
+    picture = next((p for p in (table.parent / split / path, table.parent / path) if p.is_file()), None)
+    if picture is None:
+        raise FkdError(f"{table.name} names the picture {name!r}, which is not there.")
+    if cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR) is None:
+        raise FkdError(f"{name} is no picture, or a damaged one.")
+    shutil.copyfile(picture, target / _flat(name))
+
+
+def _flat(name: str) -> str:
+    return name.replace("\\", "/").replace("/", "_")
