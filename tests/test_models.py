@@ -18,15 +18,23 @@ def test_every_network_gives_points_for_every_crop(name, keypoints):
         assert logits is None or len(logits) == 2
 
 
+SMALL = {
+    "heatmap": {"widths": (8, 16, 16, 16, 16), "fused": 16},
+    "resnet": {"widths": (8, 8, 8, 16, 16), "blocks": 1, "dropout": 0},
+    "cnn5": {"widths": (4, 8, 8, 16, 16), "dropout": 0},
+    "cnn": {"widths": (4, 8, 8), "dense": 32, "dropout": 0},
+    "mlp": {"widths": (32,), "dropout": 0},
+    "mean_shape": {},
+}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_learns_one_batch_by_heart(name):
     torch.manual_seed(0)
-    small = {
-        "heatmap": {"widths": (8, 16, 16, 16, 16), "fused": 16},
-        "cnn5": {"widths": (4, 8, 8, 16, 16), "dropout": 0},
-    }
-    network = create_model(name, 15, 64, **small[name])
+    network = create_model(name, 15, 64, **SMALL[name])
     images, points = torch.rand(4, 1, 64, 64), torch.rand(4, 15, 2) * 1.2 - 0.6
+    if name == "mean_shape":  # it has but one shape to learn
+        points = points[:1].expand_as(points)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
     for _ in range(150):
@@ -38,8 +46,20 @@ def test_every_network_learns_one_batch_by_heart(name):
     assert min(losses[-10:]) < 0.25 * losses[0]
 
 
-def test_brightness_and_contrast_do_not_matter_to_heatmaps():
-    network = create_model("heatmap", 15, 96).eval()
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", [64, 96, 100])
+def test_every_network_takes_crops_of_its_size_in_any_number(name, size):
+    if name == "heatmap" and size % 32:
+        pytest.skip("heatmaps need a multiple of 32")
+    network = create_model(name, 15, size, **SMALL[name]).eval()
+    images = torch.rand(3, 1, size, size)
+    alone = torch.cat([network(image[None]).points_norm for image in images])
+    torch.testing.assert_close(network(images).points_norm, alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "resnet"])
+def test_brightness_and_contrast_do_not_matter(name):
+    network = create_model(name, 15, 96).eval()
     images = torch.rand(1, 1, 96, 96)
     first, second = (network(i).points_norm for i in (images, images * 0.6 + 0.2))
     torch.testing.assert_close(first, second, atol=0.02, rtol=0)

@@ -11,7 +11,9 @@ from fkd.augment import Augmentation
 from fkd.data import SOURCES
 from fkd.data.dataset import Dataset
 from fkd.data.label_offsets import LABEL_OFFSETS_PX
+from fkd.data.splits import split
 from fkd.errors import FkdError
+from fkd.models import norm_to_px
 from fkd.schema import KAGGLE15
 from fkd.training import loop
 from fkd.training.batches import FaceBatches
@@ -67,6 +69,51 @@ def test_it_learns(config):
     assert [m["epoch"] for m in metrics] == list(range(1, 41))
     assert metrics[-1]["validation_nme"] < 0.5 * metrics[0]["validation_nme"]
     assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.config.data == "kaggle"])
+def test_every_recipe_of_15_points_runs_to_its_end(name, config):
+    small = {"heatmap": TINY, "resnet": {"widths": (8, 8, 8, 8), "blocks": 1}}
+    recipe = get_recipe(name)
+    settings = ["data=tiny", "input_size=64", "epochs=1", "batch_size=16", "validation_share=0.2"]
+    recipe = recipe.with_settings([*settings, f"model_args={json.dumps(small.get(recipe.model, {}))}"])
+    run = start(recipe, name)
+    loop.train(recipe, run)
+    assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
+    assert load_model(run.weights).card.training["recipe"] == name
+
+
+def test_the_mean_shape_is_the_mean_of_the_training_faces(config):
+    recipe = get_recipe("mean-shape").with_settings(["data=tiny", "input_size=64", "epochs=40", "batch_size=8"])
+    recipe = recipe.with_settings(["validation_share=0.2", "precision=fp32"])
+    run = start(recipe, "mean")
+    loop.train(recipe, run)
+    faces = tiny_dataset()
+    mean_px = np.nanmean(faces.points_px[split(faces, 0, 0.2)["train"]], axis=0)
+    shape_norm = load_model(run.weights).network.shape_norm
+    np.testing.assert_allclose(norm_to_px(shape_norm, 64).numpy(), mean_px, atol=0.7)
+
+
+@pytest.mark.parametrize(("missing", "faces"), [("mask", 1.0), ("interpolate", 1.0), ("drop", 0.87)])
+def test_missing_labels_are_treated_as_asked(missing, faces, config):
+    run = start(config, f"missing-{missing}")
+    trainer = loop.Trainer(config.with_settings([f"missing={missing}", "batch_size=2"]), run, torch.device("cpu"))
+    labels = trainer.train_faces.points_px
+    everything = int(split(tiny_dataset(), 0, 0.2)["train"].sum())
+    assert len(labels) == pytest.approx(faces * everything, abs=3)
+    # Interpolating starts from the first labelled row.
+    assert labels[1:].isnan().any() == (missing == "mask")
+    assert np.isnan(trainer.validation.faces.points_px).any()  # measured on the true labels alone
+
+
+def test_nothing_left_to_train_on_is_one_sentence(config, monkeypatch):
+    faces = tiny_dataset()
+    faces.points_px[:, 0] = np.nan
+    monkeypatch.setitem(SOURCES, "tiny", lambda: faces)
+    run = start(config, "nothing")
+    with pytest.raises(FkdError, match="No face of tiny is left to train on"):
+        loop.train(config.with_settings(["missing=drop"]), run)
+    assert "missing=mask" in json.loads((run.path / "status.json").read_text())["reason"]
 
 
 def test_the_weights_of_a_run_load_and_carry_its_settings(config):

@@ -24,8 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _fields_help() -> str:
     from fkd.augment import Augmentation
     from fkd.training.config import TrainConfig
+    from fkd.training.recipes import RECIPES
 
-    lines = ["settings for --set:"]
+    lines = ["recipes:", *(f"  {name:12} {recipe.summary}" for name, recipe in RECIPES.items())]
+    lines += ["", "settings for --set:"]
     for owner, prefix in ((TrainConfig, ""), (Augmentation, "augmentation.")):
         for field in dataclasses.fields(owner):
             if field.name != "augmentation":

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from fkd.errors import FkdError
 from fkd.models.base import KeypointNetwork, Output, norm_to_px, px_to_norm
+from fkd.models.cnn import Cnn
 from fkd.models.cnn5 import Cnn5
 from fkd.models.heatmap import HeatmapNetwork
+from fkd.models.mean_shape import MeanShape
+from fkd.models.mlp import Mlp
+from fkd.models.resnet import ResNet
 
-MODELS: dict[str, type[KeypointNetwork]] = {"cnn5": Cnn5, "heatmap": HeatmapNetwork}
+MODELS: dict[str, type[KeypointNetwork]] = {
+    "heatmap": HeatmapNetwork,
+    "resnet": ResNet,
+    "cnn5": Cnn5,
+    "cnn": Cnn,
+    "mlp": Mlp,
+    "mean_shape": MeanShape,
+}
 
 __all__ = ["MODELS", "KeypointNetwork", "Output", "create_model", "norm_to_px", "px_to_norm"]
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fkd.models.base import KeypointNetwork, Output
+from fkd.models.layers import ResidualBlock, conv_norm_relu, standardise
 
 HEATMAP_STRIDE = 4
 
@@ -67,13 +68,6 @@ class HeatmapNetwork(KeypointNetwork):
         return Output(points_norm, point_logits, face_logits, heatmap_logits)
 
 
-def standardise(images: torch.Tensor) -> torch.Tensor:
-    """Each picture to mean 0 and deviation 1, so that brightness and contrast do not matter."""
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = (images - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return (images - mean) / (deviation + 0.02)
-
-
 def expectation(heatmap_logits: torch.Tensor, input_size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Decode heatmaps by the mean position under their softmax.
 
@@ -96,22 +90,3 @@ def cell_centres_norm(cells: int, input_size: int) -> torch.Tensor:
     """(cells,) normalised crop coordinates of the centres of heatmap cells."""
     centres_px = (torch.arange(cells) + 0.5) * (input_size / cells) - 0.5
     return centres_px * (2 / (input_size - 1)) - 1
-
-
-def conv_norm_relu(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution with batch normalisation and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
-    )
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a straight connection."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = conv_norm_relu(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.relu(x + self.second(self.first(x)))

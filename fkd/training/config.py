@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fkd.augment import Augmentation
+from fkd.data.missing import TREATMENTS
 from fkd.errors import FkdError
+from fkd.models import MODELS
 from fkd.options import check, option
 from fkd.pipeline.crop import CropFrame
 
@@ -26,7 +28,8 @@ class TrainConfig:
     data: str = option("youtube_faces", "Datasets, joined with +")
     fold: int = option(0, "Fold held out as test; -1 trains on all", low=-1, high=4)
     validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
-    model: str = option("heatmap", "Network", choices=("heatmap", "cnn5"))
+    missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS)
+    model: str = option("heatmap", "Network", choices=tuple(MODELS))
     model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})
     input_size: int = option(128, "Side of the crop the network sees, in pixels", low=32, high=512)
     crop_scale: float = option(1.3, "Side of the crop in longer sides of the tight box", low=1, high=3)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
+from fkd.data.missing import treat_missing
 from fkd.data.splits import split
 from fkd.errors import FkdError
 from fkd.losses import heatmap_loss, point_loss
@@ -81,7 +82,7 @@ class Trainer:
         dataset = load_dataset(config.data)
         masks = split(dataset, None if config.fold < 0 else config.fold, config.validation_share)
         self.schema = dataset.schema
-        self.train_faces = FaceBatches(dataset.subset(masks["train"]), config, device)
+        self.train_faces = FaceBatches(_to_learn(dataset.subset(masks["train"]), config), config, device)
         self.validation = Validation(dataset.subset(masks["validation"]), config, device)
         network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -261,6 +262,14 @@ def predict_faces(network: KeypointNetwork, batches: FaceBatches) -> np.ndarray:
     network.train(was_training)
     crop_px = norm_to_px(torch.cat(crops), batches.config.input_size).float().cpu().numpy()
     return transform(crop_px, batches.maps.cpu().numpy()).astype(np.float32)
+
+
+def _to_learn(faces: Dataset, config: TrainConfig) -> Dataset:
+    """Training faces with their missing labels treated; those that training watches keep theirs."""
+    treated = treat_missing(faces, config.missing)
+    if not len(treated):
+        raise FkdError(f"No face of {config.data} is left to train on; try other data, or --set missing=mask.")
+    return treated
 
 
 def total_loss(output: Output, batch: Batch, config: TrainConfig, eyes: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from fkd.augment import Augmentation
 from fkd.data.kaggle import KAGGLE_FRAME
 from fkd.errors import FkdError
@@ -10,52 +13,103 @@ from fkd.training.config import TrainConfig
 _STRONG = Augmentation(
     rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.4, noise=0.04, blur=0.1, cover=0.25
 )
+# Kaggle's pictures are taken whole.
+_KAGGLE: dict[str, Any] = {
+    "data": "kaggle",
+    "whole_picture": True,
+    "crop_scale": KAGGLE_FRAME.scale,
+    "crop_shift_y": KAGGLE_FRAME.shift[1],
+    "input_size": 96,
+}
+# The classic way to train: squared error on plain coordinates with Adam, and nothing else.
+_PLAIN: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "warm_up": 0,
+    "weight_decay": 0,
+    "clip_norm": 0,
+    "ema": 0,
+    "loss": "mse",
+    "heatmap_weight": 0,
+    "score_weight": 0,
+    "negatives": 0,
+}
 
-RECIPES: dict[str, TrainConfig] = {
-    config.recipe: config
-    for config in (
-        TrainConfig(recipe="heatmap68", data="youtube_faces", augmentation=_STRONG),
-        TrainConfig(recipe="ibug68", data="youtube_faces+portraits68", augmentation=_STRONG),
-        TrainConfig(
-            recipe="heatmap15",
-            data="kaggle",
-            whole_picture=True,
-            crop_scale=KAGGLE_FRAME.scale,
-            crop_shift_y=KAGGLE_FRAME.shift[1],
-            input_size=96,
-            epochs=100,
-            augmentation=Augmentation(
-                rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.25
-            ),
-        ),
-        # The classic: 240 pixels round the face, 224 of them cropped at random, plain coordinates.
-        TrainConfig(
-            recipe="cnn5-68",
-            data="youtube_faces",
-            model="cnn5",
-            input_size=224,
-            crop_scale=1.3 * 224 / 240,
-            epochs=5,
-            batch_size=10,
-            optimizer="adam",
-            learning_rate=1e-3,
-            schedule="constant",
-            warm_up=0,
-            weight_decay=0,
-            clip_norm=0,
-            ema=0,
-            loss="mse",
-            heatmap_weight=0,
-            score_weight=0,
-            negatives=0,
-            augmentation=Augmentation(shift=8 / 224),
-        ),
-    )
+
+@dataclass(frozen=True)
+class Recipe:
+    """A configuration with a line on what it is."""
+
+    summary: str
+    config: TrainConfig
+
+
+_CNN5_68 = {
+    **_PLAIN,
+    "data": "youtube_faces",
+    "model": "cnn5",
+    "input_size": 224,  # cropped at random from 240 pixels round the face
+    "crop_scale": 1.3 * 224 / 240,
+    "epochs": 5,
+    "batch_size": 10,
+    "augmentation": Augmentation(shift=8 / 224),
+}
+_HEATMAP15 = {
+    **_KAGGLE,
+    "epochs": 100,
+    "augmentation": Augmentation(
+        rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.25
+    ),
+}
+_RESNET = {
+    **_KAGGLE,
+    **_PLAIN,
+    "model": "resnet",
+    "missing": "drop",
+    "epochs": 150,
+    "schedule": "one_cycle",
+    "warm_up": 0.1,
+    "learning_rate": 2e-3,
+    "ema": 0.99,
+    "augmentation": Augmentation(mirror=True, light=0.4),
+}
+_FILLED = {**_KAGGLE, **_PLAIN, "missing": "interpolate", "epochs": 60}
+# A large step finds the mean soon, the falling end of one cycle settles on it.
+_MEAN_SHAPE = {**_KAGGLE, **_PLAIN, "model": "mean_shape", "epochs": 10, "schedule": "one_cycle", "learning_rate": 0.1}
+
+_TABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ibug68": (
+        "68 points, heatmaps; trained on two datasets: the best known here",
+        {"data": "youtube_faces+portraits68", "augmentation": _STRONG},
+    ),
+    "heatmap68": (
+        "68 points, heatmaps on a residual network with a top-down path",
+        {"data": "youtube_faces", "augmentation": _STRONG},
+    ),
+    "heatmap15": ("15 points, the same on Kaggle's faces; rows with gaps are used too", _HEATMAP15),
+    "cnn5-68": ("68 points, five convolutions and plain coordinates: the classic student network", _CNN5_68),
+    "resnet": ("15 points, residual blocks on complete rows; flips and brightness", _RESNET),
+    "cnn-drop": (
+        "15 points, convolutions and dense layers on complete rows",
+        {**_KAGGLE, **_PLAIN, "model": "cnn", "missing": "drop", "epochs": 100},
+    ),
+    "cnn-flip": (
+        "15 points, convolutions and dense layers, gaps interpolated; half of the pictures mirrored",
+        {**_FILLED, "model": "cnn", "augmentation": Augmentation(mirror=True)},
+    ),
+    "cnn": ("15 points, convolutions and dense layers, gaps interpolated", {**_FILLED, "model": "cnn"}),
+    "mlp": ("15 points, dense layers on 9,216 pixels, gaps interpolated", {**_FILLED, "model": "mlp"}),
+    "mean-shape": ("15 points, the mean of all faces whatever the picture: the floor", _MEAN_SHAPE),
+}
+
+RECIPES: dict[str, Recipe] = {
+    name: Recipe(summary, TrainConfig(recipe=name, **settings)) for name, (summary, settings) in _TABLE.items()
 }
 
 
 def get_recipe(name: str) -> TrainConfig:
-    """The recipe called `name`; `FkdError` names the known ones."""
+    """The configuration of the recipe called `name`; `FkdError` names the known ones."""
     if name not in RECIPES:
         raise FkdError(f"Unknown recipe {name!r}; known are {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    return RECIPES[name].config
