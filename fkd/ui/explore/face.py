@@ -1,0 +1,159 @@
+"""One face large: its points with names, what is measured of it, and its labels as numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from fkd.data.dataset import Dataset
+from fkd.data.quality import CHECKS
+from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
+from fkd.ui.explore import keys
+from fkd.ui.explore.notes import Notes, in_source
+from fkd.ui.explore.pictures import MODEBAR, picture_figure
+from fkd.ui.explore.source import Source
+
+
+def show_face(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
+    """The face of a row, with buttons to its neighbours among the chosen `rows`."""
+    _show_moves(notes, row, rows)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        with st.container(horizontal=True):
+            names = st.toggle("Names", key="explore.names", persist_state="session")
+            expected = st.toggle(
+                "Expected points",
+                key="explore.expected",
+                help=f"Where {source.quality.judge} expects the points (magenta), and the labels (green).",
+                persist_state="session",
+            )
+        figure = face_figure(source, notes, row, names, expected)
+        st.plotly_chart(figure, key=f"explore.face.{row}", config=MODEBAR, alt=f"Face {source.faces.rows[row]}")
+    with right:
+        _show_facts(source, row)
+        _edit_points(source, notes, row)
+
+
+def face_figure(source: Source, notes: Notes, row: int, names: bool, expected: bool) -> go.Figure:
+    """The picture with its points; hovering names them."""
+    faces = source.faces
+    points_px, expected_px = notes.points_px(faces, row), source.quality.expected_px[row]
+    figure = picture_figure(faces.images_u8[row], height=560)
+    if expected:
+        _add_points(figure, faces, expected_px, [PREDICTION_COLOUR] * len(faces.schema), "expected", False)
+        ends = np.stack([points_px, expected_px, np.full_like(points_px, np.nan)], axis=1).reshape(-1, 2)
+        figure.add_scatter(
+            x=ends[:, 0], y=ends[:, 1], mode="lines", line={"color": "white", "width": 1}, hoverinfo="skip"
+        )
+    colours = [TRUTH_COLOUR] * len(faces.schema) if expected else list(faces.schema.colours)
+    _add_points(figure, faces, points_px, colours, "label", names)
+    return figure.update_layout(showlegend=False)
+
+
+def _add_points(
+    figure: go.Figure, faces: Dataset, points_px: np.ndarray, colours: list[str], kind: str, names: bool
+) -> None:
+    figure.add_scatter(
+        x=points_px[:, 0],
+        y=points_px[:, 1],
+        mode="markers+text" if names else "markers",
+        marker={"size": 9 if len(colours) < 30 else 6, "color": colours, "line": {"width": 1, "color": "#18181C"}},
+        text=faces.schema.keypoints,
+        textposition="top center",
+        textfont={"size": 10, "color": "white", "shadow": "1px 1px 2px black, -1px -1px 2px black"},
+        hovertemplate=f"%{{text}}<br>{kind} %{{x:.1f}}, %{{y:.1f}}<extra></extra>",
+    )
+
+
+def _show_moves(notes: Notes, row: int, rows: np.ndarray) -> None:
+    """Back, previous, next and the flag; a face outside the chosen rows has the first of them next."""
+    at = np.flatnonzero(rows == row)
+    previous = rows[at[0] - 1] if len(at) and at[0] > 0 else None
+    following = rows[at[0] + 1] if len(at) and at[0] + 1 < len(rows) else rows[0] if len(rows) and not len(at) else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("All of them", icon=":material/grid_view:", shortcut="Esc", on_click=keys.close_face)
+        for label, other, icon, key in (
+            ("Previous", previous, ":material/chevron_left:", "Left"),
+            ("Next", following, ":material/chevron_right:", "Right"),
+        ):
+            target = row if other is None else int(other)
+            st.button(label, icon=icon, shortcut=key, disabled=other is None, on_click=keys.open_face, args=(target,))
+        flagged = row in notes.flags
+        st.button(
+            "Take the flag back" if flagged else "Flag for review",
+            icon=":material/flag:",
+            shortcut="F",
+            type="primary" if flagged else "secondary",
+            on_click=notes.switch_flag,
+            args=(row,),
+        )
+        if len(at):
+            st.caption(f"{at[0] + 1:,} of {len(rows):,}", width="content")
+
+
+def _show_facts(source: Source, row: int) -> None:
+    faces, quality = source.faces, source.quality
+    st.markdown(f"**{faces.rows[row]}**")
+    st.caption(f"{faces.groups[row]} · split {faces.published_split[row]} · {_judge_sentence(source, row)}")
+    found = [check for check in CHECKS if quality.flagged(check)[row]]
+    badges = " ".join(f":orange-badge[{check} {quality.measures[CHECKS[check].measure][row]:.3g}]" for check in found)
+    st.markdown(badges or ":green-badge[No check finds anything]")
+    twin = int(quality.twins[row])
+    if twin != row:
+        st.button(
+            f"Most similar: {faces.rows[twin]}",
+            help=f"Correlation {quality.measures['likeness'][row]:.3f}",
+            icon=":material/content_copy:",
+            type="tertiary",
+            on_click=keys.open_face,
+            args=(twin,),
+        )
+
+
+def _judge_sentence(source: Source, row: int) -> str:
+    return f"suspicion {source.quality.measures['suspicion'][row]:.2f}"
+
+
+def _edit_points(source: Source, notes: Notes, row: int) -> None:
+    """The labels as numbers that can be changed; the picture and the exported file follow."""
+    faces = source.faces
+    key = f"explore.points.{row}.{notes.resets}"
+    pixels = st.column_config.NumberColumn(format="%.2f", step=0.01, width=70)
+    st.data_editor(
+        points_table(source, notes, row),
+        key=key,
+        hide_index=True,
+        height=360,
+        disabled=["name", "odd", "off"],
+        column_config={
+            "name": st.column_config.TextColumn("Name", width=150),
+            "x": pixels,
+            "y": pixels,
+            "odd": st.column_config.NumberColumn(
+                "Odd", format="%.1f", width=55, help="Distance from where the other points put it; 1 is usual."
+            ),
+            "off": st.column_config.NumberColumn(
+                "Off", format="%.1f", width=55, help="Distance from where it is expected; 1 is usual."
+            ),
+        },
+        on_change=lambda: notes.correct(faces, row, st.session_state[key]["edited_rows"]),
+    )
+    st.caption("In pixels of the source's picture. Change a number to correct a point; the source stays as it is.")
+    if row in notes.corrections:
+        st.button("Take the corrections back", icon=":material/undo:", on_click=notes.take_back, args=(row,))
+
+
+def points_table(source: Source, notes: Notes, row: int) -> pd.DataFrame:
+    """One line for each keypoint: name, x, y in pixels of the source's picture, and the two scores."""
+    x, y = np.round(in_source(source.faces, row, notes.points_px(source.faces, row)), 3).T
+    return pd.DataFrame(
+        {
+            "name": source.faces.schema.keypoints,
+            "x": x,
+            "y": y,
+            "odd": source.quality.shape_points[row],
+            "off": source.quality.disagreement_points[row],
+        }
+    )

@@ -1,0 +1,75 @@
+"""Which dataset the Explore page shows, read and judged once for all sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from fkd.curation import quality_of
+from fkd.data import dataset_names, is_available, load_dataset, synthetic
+from fkd.data.cache import cached_dataset
+from fkd.data.dataset import Dataset
+from fkd.data.quality import Quality
+from fkd.errors import FkdError
+from fkd.paths import data_root
+from fkd.ui.explore import keys
+
+SYNTHETIC = {"synthetic15": "kaggle15", "synthetic68": "ibug68"}
+SYNTHETIC_FACES = 120  # enough to try everything on; more would take minutes to render
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset as the page shows it.
+
+    Attributes:
+        key: changes with the dataset's content; what caches go by.
+        faces: the dataset, every row of it.
+        quality: what is measured of each face.
+    """
+
+    key: tuple
+    faces: Dataset
+    quality: Quality
+
+
+def choose_source() -> Source:
+    """The list of datasets that are here, those of real faces first, and the chosen one."""
+    names = sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
+    name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
+    if all(other in SYNTHETIC for other in names):
+        st.info(
+            "No dataset has been fetched, so these are synthetic faces of people who do not exist. "
+            f"To see Kaggle's faces, put its `training.zip` into `{data_root() / 'kaggle'}`.",
+            icon=":material/smart_toy:",
+        )
+    elif name in SYNTHETIC:
+        st.caption(":material/smart_toy: Synthetic faces of people who do not exist, rendered here.")
+    return _load(name, _signature(name))
+
+
+def _signature(name: str) -> tuple:
+    """Changes when the files of a dataset do."""
+    folder = Path(synthetic.__file__).parent if name in SYNTHETIC else data_root() / name
+    entries = sorted(folder.iterdir())
+    return (str(folder), *((entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries))
+
+
+@st.cache_resource(
+    show_spinner="Looking at every face; the first time this takes a while …", show_time=True, max_entries=3
+)
+def _load(name: str, signature: tuple) -> Source:
+    faces = _synthetic_faces(name) if name in SYNTHETIC else load_dataset(name)
+    if len(faces) < 2:
+        raise FkdError(f"{name!r} has a single face, and faces are judged by comparing them; add more to its folder.")
+    return Source((name, *signature), faces, quality_of(faces))
+
+
+def _synthetic_faces(name: str) -> Dataset:
+    return cached_dataset(
+        f"{name}-{SYNTHETIC_FACES}",
+        [Path(synthetic.__file__).parent],
+        lambda: synthetic.synthetic_dataset(SYNTHETIC[name], SYNTHETIC_FACES),
+    )

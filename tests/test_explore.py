@@ -1,0 +1,322 @@
+"""The Explore page without a browser: what it counts, filters, corrects, invents and changes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from fkd.augment import Augmentation
+from fkd.data.dataset import Dataset
+from fkd.data.kaggle import COORDINATES
+from fkd.data.quality import Quality, measure_quality
+from fkd.paths import PROJECT_ROOT
+from fkd.schema import KAGGLE15
+from fkd.ui.explore import augmentation, choice, cloud, health, keys, labels, notes, table
+from fkd.ui.explore.notes import Notes
+from fkd.ui.explore.source import Source
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+N, COMPLETE = 60, 36
+KEPT = [KAGGLE15.keypoints.index(name) for name in ("left_eye_center", "right_eye_center", "nose_tip")]
+COPY, ORIGINAL = 7, 6
+
+
+def shapes(rng: np.random.Generator) -> np.ndarray:
+    """(N, 15, 2) points of upright faces that differ a little."""
+    typical = np.array(
+        [
+            *((66, 37), (30, 37), (59, 38), (73, 38), (37, 38), (23, 38)),
+            *((56, 29), (80, 30), (40, 29), (16, 30)),
+            *((48, 58), (63, 76), (33, 76), (48, 72), (48, 82)),
+        ],
+        np.float32,
+    )
+    return (typical + rng.normal(0, 1, (N, 15, 2))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def faces() -> Dataset:
+    """Sixty faces: the last 24 have three points only, one is a copy, two people are in both splits."""
+    rng = np.random.default_rng(0)
+    points_px = shapes(rng)
+    images_u8 = np.stack([cv2.resize(rng.integers(0, 255, (9, 9), np.uint8), (96, 96)) for _ in range(N)])
+    for image, points in zip(images_u8, points_px, strict=True):
+        for x, y in points:
+            cv2.circle(image, (round(float(x)), round(float(y))), 2, 255, -1)
+    images_u8[COPY] = images_u8[ORIGINAL]
+    missing = np.setdiff1d(np.arange(15), KEPT)
+    points_px[COMPLETE:, missing] = np.nan
+    return Dataset(
+        "drawn",
+        KAGGLE15,
+        images_u8,
+        points_px,
+        groups=np.array([f"person_{i // 2}" for i in range(N)]),
+        sources=np.full(N, "drawn"),
+        rows=np.array([f"face_{i}" for i in range(N)]),
+        published_split=np.array(["test" if i in (1, 3) else "training" for i in range(N)]),
+    )
+
+
+@pytest.fixture(scope="module")
+def source(faces: Dataset) -> Source:
+    return Source(("drawn",), faces, measure_quality(faces))
+
+
+def rows(source: Source, notes: Notes | None = None, **chosen: object) -> list[int]:
+    return choice.rows_of(source, choice.Choice(**chosen), notes or Notes()).tolist()  # type: ignore[arg-type]
+
+
+def test_the_strip_counts_what_was_planted_and_each_figure_opens_these_faces(source: Source) -> None:
+    values = {label: value for label, value, *_ in health.figures(source)}
+    assert values["Faces"] == "60"
+    assert values["Complete"] == "36"
+    assert values["Labels missing"] == str(24 * 12)
+    assert values["Duplicates"] == "2"
+    assert values["Shared"] == "2"
+    opened = {label: rows(source, show=show) for label, _, show, *_ in health.figures(source)}
+    assert opened["Complete"] == list(range(COMPLETE))
+    assert opened["Labels missing"] == list(range(COMPLETE, N))
+    assert opened["Duplicates"] == [ORIGINAL, COPY]
+    assert opened["Shared"] == [0, 1, 2, 3]  # two people, two faces each
+    assert len(opened["Suspected errors"]) == int(values["Suspected errors"])
+
+
+def test_faces_are_filtered_by_label_split_text_note_and_selection(source: Source) -> None:
+    assert rows(source, show=choice.without("mouth_left_corner")) == list(range(COMPLETE, N))
+    assert rows(source, show=choice.without("nose_tip")) == []
+    assert rows(source, split="test") == [1, 3]
+    assert rows(source, find="FACE_59") == [59]
+    assert rows(source, find="person_4") == [8, 9]
+    assert rows(source, Notes(flags={5, 2}), show=choice.FLAGGED) == [2, 5]
+    assert rows(source, show=choice.SELECTED, selection=(9, 4)) == [4, 9]
+
+
+def test_a_threshold_that_is_moved_moves_what_is_shown(source: Source) -> None:
+    brightness = source.quality.measures["brightness"]
+    limit = float(np.median(brightness))
+    assert rows(source, show="bright", threshold=limit) == np.flatnonzero(brightness >= limit).tolist()
+
+
+def test_faces_come_in_the_order_of_a_measure_and_those_without_it_last(source: Source) -> None:
+    measures = dict(source.quality.measures)
+    measures["turn"] = np.arange(N)[::-1].astype(float)
+    measures["turn"][10] = np.nan
+    changed = replace(source, quality=replace_measures(source.quality, measures))
+    assert rows(changed, sort="turn", order=choice.LOWEST)[:2] == [59, 58]
+    assert rows(changed, sort="turn", order=choice.HIGHEST)[:2] == [0, 1]
+    for order in (choice.LOWEST, choice.HIGHEST):
+        assert rows(changed, sort="turn", order=order)[-1] == 10
+
+
+def replace_measures(quality: Quality, measures: dict[str, np.ndarray]) -> Quality:
+    return replace(quality, measures=measures)
+
+
+def test_the_table_per_keypoint_names_what_is_missing_most(faces: Dataset) -> None:
+    found = labels.keypoint_table(faces).set_index("name")
+    assert found.loc["nose_tip", "missing"] == 0
+    assert found.loc["mouth_left_corner", "missing"] == N - COMPLETE
+    assert found.loc["mouth_left_corner", "x"] == pytest.approx(np.nanmean(faces.points_px[:, 11, 0]))
+
+
+def test_the_matrix_shows_gaps_where_they_are_in_the_file(faces: Dataset) -> None:
+    (heatmap,) = labels.matrix_figure(faces).data
+    shares = dict(zip(heatmap.y, np.asarray(heatmap.z), strict=True))
+    assert shares["mouth_left_corner"].tolist() == [0.0] * COMPLETE + [1.0] * (N - COMPLETE)
+    assert not shares["nose_tip"].any()
+
+
+def test_two_labellers_differ_by_habit_and_not_by_where_the_face_is(faces: Dataset) -> None:
+    points_px = faces.points_px.copy()
+    points_px[COMPLETE:] = points_px[COMPLETE:] * 0.8 + 9  # another framing of the same faces
+    same = labels.compare_labellers(replace(faces, points_px=points_px))
+    points_px[COMPLETE:, KEPT[2], 1] += 8  # and the nose tip put lower
+    other = labels.compare_labellers(replace(faces, points_px=points_px))
+    assert same is not None
+    assert other is not None
+    assert same["name"].tolist() == [KAGGLE15.keypoints[i] for i in KEPT]
+    assert same["offset"].max() < 2
+    assert other["offset"].max() > 8
+    assert labels.compare_labellers(faces.subset(faces.complete)) is None
+
+
+def test_invented_points_are_magenta_and_true_ones_green(faces: Dataset) -> None:
+    known = np.arange(15) < 5
+    marked = labels.mark_invented(np.zeros((96, 96), np.uint8), faces.points_px[0], known)
+    for point, is_known in zip(faces.points_px[0], known, strict=True):
+        x, y = ((point + 0.5) * 400 / 96 - 0.5).round().astype(int)
+        assert (marked[y, x, 1] > marked[y, x, 0]) == is_known
+
+
+def test_alignment_removes_shift_turn_and_size(faces: Dataset) -> None:
+    angle = np.radians(20)
+    turn = 1.3 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points_px = faces.points_px.copy()
+    points_px[::2] = points_px[::2] @ turn.T + (5, -9)
+    changed = cloud.aligned_cloud(replace(faces, points_px=points_px.astype(np.float32)))
+    plain = cloud.aligned_cloud(faces)
+    spread = np.nanstd(changed.points_px, axis=0).mean()
+    assert spread == pytest.approx(np.nanstd(plain.points_px, axis=0).mean(), rel=0.1)
+    assert changed.mean_u8.shape == (240, 240)
+
+
+def test_the_cloud_names_each_keypoint_with_its_count(faces: Dataset) -> None:
+    chosen = [KEPT[2], 11]
+    figure = cloud.cloud_figure(faces, cloud.raw_cloud(faces), chosen, [cloud.POINTS, cloud.ELLIPSES, cloud.DENSITY])
+    told = {trace.name: trace.hovertemplate for trace in figure.data if trace.name}
+    assert set(told) == {"nose_tip", "mouth_left_corner"}
+    assert "60 labels" in told["nose_tip"]
+    assert "36 labels" in told["mouth_left_corner"]
+
+
+def test_an_ellipse_holds_95_percent_of_a_gaussian() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(0, 1, (20_000, 2)) @ np.array([[3.0, 1.0], [0.0, 0.5]]) + (10, -4)
+    outline = cloud.ellipse(points).astype(np.float32)
+    inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) > 0 for x, y in points[:4000]]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+def test_augmented_points_stay_on_what_they_name(faces: Dataset) -> None:
+    settings = Augmentation(rotation_deg=25, scale=0.2, mirror=True)
+    seen = set()
+    for seed in range(6):
+        picture, points_px, mirrored = augmentation.augment_face(faces, 0, settings, seed)
+        seen.add(mirrored)
+        inside = points_px[((points_px > 3) & (points_px < 92)).all(axis=1)]
+        spots = [picture[round(float(y)), round(float(x))] for x, y in inside]
+        assert len(spots) >= 10
+        assert np.median(spots) > 225  # each label stands on a white disc
+        assert points_px[0, 0] > points_px[1, 0]  # the subject's left eye stays to the right of the other
+    assert seen == {True, False}
+
+
+def test_without_any_transform_a_face_stays_as_it_is(faces: Dataset) -> None:
+    picture, points_px, mirrored = augmentation.augment_face(faces, 3, Augmentation(), 0)
+    assert not mirrored
+    np.testing.assert_allclose(points_px, faces.points_px[3], atol=1e-3)
+    assert np.abs(picture.astype(int) - faces.images_u8[3]).max() <= 1
+
+
+def test_corrections_are_given_and_written_in_pixels_of_the_source(faces: Dataset) -> None:
+    to_source = np.tile(np.array([[2.0, 0, 10], [0, 2.0, 20]]), (N, 1, 1))
+    there = replace(faces, to_source=to_source)
+    noted = Notes()
+    noted.switch_flag(4)
+    noted.correct(there, 0, {2: {"x": 110.0}, 3: {"x": None}})
+    assert noted.points_px(there, 0)[2, 0] == pytest.approx(50)
+    lines = list(csv.DictReader(io.StringIO(notes.csv_text(there, noted))))
+    assert [(line["row"], line["note"], line["keypoint"]) for line in lines] == [
+        ("face_4", "flag", ""),
+        ("face_0", "point", KAGGLE15.keypoints[2]),
+        ("face_0", "point", KAGGLE15.keypoints[3]),
+    ]
+    assert float(lines[1]["x"]) == pytest.approx(110)
+    assert lines[2]["x"] == ""
+    noted.take_back(0)
+    noted.switch_flag(4)
+    assert list(csv.DictReader(io.StringIO(notes.csv_text(there, noted)))) == []
+    assert np.isfinite(faces.points_px[0]).all()
+
+
+def test_the_first_rows_are_those_of_the_source(faces: Dataset) -> None:
+    first = table.first_rows(faces, 5)
+    assert first.shape == (5, 31)
+    assert list(first.columns[:30]) == list(COORDINATES)
+    assert first.loc["face_0", "nose_tip_y"] == pytest.approx(faces.points_px[0, 10, 1], abs=1e-3)
+    assert table.column_types(faces).set_index("name").loc["images_u8", "shape"] == f"{N} × 96 × 96"
+
+
+@pytest.fixture
+def app(faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page over a folder with the drawn faces in Kaggle's layout."""
+    folder = tmp_path / "data" / "kaggle"
+    folder.mkdir(parents=True)
+    with (folder / "training.csv").open("w") as file:
+        file.write(",".join((*COORDINATES, "Image")) + "\n")
+        for points, image in zip(faces.points_px, faces.images_u8, strict=True):
+            numbers = ["" if np.isnan(value) else f"{value:.3f}" for value in points.ravel()]
+            file.write(",".join(numbers) + "," + " ".join(map(str, image.ravel())) + "\n")
+    monkeypatch.setenv("FKD_DATA", str(tmp_path / "data"))
+    return _open_page(tmp_path, monkeypatch)
+
+
+def _open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("FKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path / "none"))  # a regression judges in a moment
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "explore.py"), default_timeout=240)
+    app.session_state["frame.is_up"] = True
+    return app.run()
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def pictures(app: AppTest) -> int:
+    return len([button for button in app.button if str(button.key).startswith("face.")])
+
+
+def test_a_figure_of_the_strip_opens_the_faces_behind_it(app: AppTest) -> None:
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Duplicates"] == "2"
+    assert pictures(app) == 24
+    app.segmented_control(key=keys.SECTION).set_value(keys.TABLE).run()
+    app.button(key="strip.near duplicate").click().run()
+    assert app.segmented_control(key=keys.SECTION).value == keys.FACES
+    assert pictures(app) == 2
+
+
+def test_every_section_opens(app: AppTest) -> None:
+    for section in keys.SECTIONS:
+        app.segmented_control(key=keys.SECTION).set_value(section).run()
+        assert not app.exception, section
+        assert not app.error, section
+
+
+def test_next_and_previous_follow_the_filter_and_the_address_names_the_face(app: AppTest) -> None:
+    app.button(key="strip.near duplicate").click().run()
+    app.button(key=f"face.{ORIGINAL}").click().run()
+    assert app.query_params[keys.FACE] in (str(ORIGINAL), [str(ORIGINAL)])
+    press(app, "Next" if not _disabled(app, "Next") else "Previous")
+    assert app.query_params[keys.FACE] in (str(COPY), [str(COPY)])
+    press(app, "All of them")
+    assert keys.FACE not in app.query_params
+    assert pictures(app) == 2
+
+
+def _disabled(app: AppTest, label: str) -> bool:
+    return next(button for button in app.button if button.label == label).disabled
+
+
+def test_a_flag_is_kept_counted_and_offered_as_a_file(app: AppTest) -> None:
+    assert not app.get("download_button")
+    app.button(key="face.0").click().run()
+    press(app, "Flag for review")
+    press(app, "All of them")
+    assert len(app.get("download_button")) == 1
+    app.selectbox(key=keys.SHOW).set_value(choice.FLAGGED).run()
+    assert pictures(app) == 1
+
+
+def test_without_data_synthetic_faces_are_shown_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: Dataset
+) -> None:
+    monkeypatch.setenv("FKD_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setattr("fkd.data.synthetic.synthetic_dataset", lambda *_: faces)
+    app = _open_page(tmp_path, monkeypatch)
+    assert not app.exception
+    assert "synthetic" in app.info[0].value
+    assert pictures(app) == 24
