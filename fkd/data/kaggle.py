@@ -31,7 +31,7 @@ LABELLED = ("training.zip", "training.csv", "KeyFacialPoints.zip", "KeyFacialPoi
 UNLABELLED = ("test.zip", "test.csv")
 COORDINATES = tuple(f"{keypoint}_{axis}" for keypoint in KAGGLE15.keypoints for axis in "xy")
 _PIXELS = SIDE * SIDE
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 16  # their text stays in the processor's cache: twice as fast as 256
 _LONGEST_LINE = 1 << 20  # a row has some 40,000 characters; what is much longer is no row
 
 
@@ -203,26 +203,27 @@ def _batches(file: IO[bytes], path: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
     """Rows of space-separated numbers to (n, 96, 96) uint8, all digits at once."""
-    for i, text in enumerate(texts):
-        count = text.count(b" ") + 1
-        if count != _PIXELS:
-            raise FkdError(f"{path}, row {start + i}: {count} pixels instead of {_PIXELS}.")
-    characters = np.frombuffer(b" ".join(texts) + b" ", np.uint8)
-    ends = np.flatnonzero(characters == ord(" "))
-    lengths = np.diff(ends, prepend=-1) - 1
-    digits = characters.astype(np.int16) - ord("0")
-    padded = np.concatenate([np.zeros(3, np.int16), digits])  # so that ends - 3 stays inside
-    values = padded[ends + 2] + np.where(lengths > 1, 10 * padded[ends + 1], 0)
-    values += np.where(lengths > 2, 100 * padded[ends], 0)
-    outside = (digits < 0) | (digits > 9)
-    outside[ends] = False
-    bad = (lengths < 1) | (lengths > 3) | (values > 255)
-    bad[np.searchsorted(ends, np.flatnonzero(outside))] = True
-    if bad.any():
-        row = int(np.argmax(bad)) // _PIXELS
-        value = characters[ends[np.argmax(bad)] - lengths[np.argmax(bad)] : ends[np.argmax(bad)]].tobytes()
-        raise FkdError(f"{path}, row {start + row}: pixel value {value.decode('utf-8', 'replace')!r} is not 0 to 255.")
+    characters = np.frombuffer(b"   " + b" ".join(texts) + b" ", np.uint8)
+    is_space = characters == ord(" ")
+    ends = np.flatnonzero(is_space)[2:]
+    starts = 2 + np.cumsum([0] + [len(text) + 1 for text in texts])
+    counts = np.diff(np.searchsorted(ends, starts))
+    wrong = next((i for i, count in enumerate(counts) if count != _PIXELS), None)
+    if wrong is not None:
+        raise FkdError(f"{path}, row {start + wrong}: {counts[wrong]} pixels instead of {_PIXELS}.")
+    lengths, ends = np.diff(ends) - 1, ends[1:]
+    digits = (characters - np.uint8(ord("0"))) * ~is_space
+    values = digits[ends - 1].astype(np.int16) + 10 * digits[ends - 2].astype(np.int16)
+    values += 100 * digits[ends - 3].astype(np.int16) * (lengths > 2)
+    if digits.max() > 9 or lengths.min() < 1 or lengths.max() > 3 or values.max() > 255:
+        raise _bad_pixel(texts, start, path)
     return values.astype(np.uint8).reshape(-1, SIDE, SIDE)
+
+
+def _bad_pixel(texts: list[bytes], start: int, path: Path) -> FkdError:
+    tokens = ((row, token) for row, text in enumerate(texts, start) for token in text.split(b" "))
+    row, token = next((r, t) for r, t in tokens if not (t.isdigit() and len(t) <= 3 and int(t) <= 255))
+    return FkdError(f"{path}, row {row}: pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255.")
 
 
 def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.ndarray:

@@ -22,6 +22,7 @@ from fkd.data.duplicates import exact_copies, most_alike
 from fkd.data.expect import expected_points, tight_boxes_or_nan
 from fkd.data.shape import judge, score_shapes
 from fkd.errors import FkdError
+from fkd.pipeline.crop import transform
 from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 
 REGRESSION = "regression"
@@ -212,8 +213,7 @@ def _order_violations(aligned: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 def _in_source(dataset: Dataset) -> dict[str, np.ndarray]:
     """Share of labels `outside` the source's picture, and `face_px`, the face's size there."""
-    linear, shift = dataset.to_source[:, :, :2], dataset.to_source[:, :, 2]
-    points = dataset.points_px @ np.swapaxes(linear, 1, 2) + shift[:, None]
+    points = transform(dataset.points_px, dataset.to_source)
     beyond = ((points < -0.5) | (points > dataset.source_size[:, None] - 0.5)).any(axis=2)
     present = np.isfinite(points).all(axis=2)
     boxes = tight_boxes_or_nan(points)

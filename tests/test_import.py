@@ -1,0 +1,165 @@
+"""Datasets of one's own: good ones arrive whole, bad ones leave one sentence and nothing else."""
+
+import io
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+
+from fkd.cli import main
+from fkd.data import dataset_names, is_available, load_dataset
+from fkd.data.importing import import_dataset
+from fkd.data.kaggle import load_kaggle_test
+from fkd.errors import FkdError
+from fkd.pipeline.crop import transform
+from tests.uploads import HEADER, kaggle_rows, points68_files, zipped
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("FKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FKD_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def nothing_remains(root):
+    return not root.exists() or not list(root.iterdir())
+
+
+class TestGood:
+    def test_kaggle_as_upload(self, root):
+        steps = []
+        inner = zipped({"training.csv": "\n".join([HEADER, *kaggle_rows()])})
+        test = "\n".join(["ImageId,Image", "5," + " ".join(["9"] * 9216)])
+        upload = zipped({"training.zip": inner, "test.csv": test, "__MACOSX/._training.zip": "x"})
+        done = import_dataset(upload, "mine", progress=lambda what, share: steps.append((what, share)))
+        assert (done.layout, done.faces, done.bad_rows) == ("kaggle", 3, [])
+        assert steps and all(0 <= share <= 1 for _, share in steps)
+        assert "mine" in dataset_names() and is_available("mine")
+        dataset = load_dataset("mine")
+        assert (dataset.name, len(dataset), dataset.images_u8[0, 0, 0]) == ("mine", 3, 7)
+        unlabelled = load_kaggle_test(root / "mine")
+        assert unlabelled.rows.tolist() == ["5"] and np.isnan(unlabelled.points_px).all()
+
+    @pytest.mark.parametrize(("delimiter", "mark"), [(",", ""), (";", ""), (",", "\ufeff")])
+    def test_pictures_beside_a_csv(self, tmp_path, delimiter, mark):
+        for name, content in points68_files(delimiter=delimiter, mark=mark).items():
+            place = tmp_path / "source" / name.replace("pictures/", "")
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(content)
+        assert import_dataset(tmp_path / "source" / "faces.csv", "mine").faces == 2
+        dataset = load_dataset("mine")
+        assert dataset.groups.tolist() == ["ann", "bob"]
+        assert dataset.source_size.tolist() == [[110, 120], [110, 120]]
+
+    def test_points_in_the_source_are_the_csvs(self, tmp_path):
+        files = points68_files()
+        upload = zipped({"faces.csv": files["faces.csv"], **{k[9:]: v for k, v in files.items() if "/" in k}})
+        import_dataset(upload, "mine")
+        dataset = load_dataset("mine")
+        in_source = (
+            dataset.points_px @ np.swapaxes(dataset.to_source[:, :, :2], 1, 2) + dataset.to_source[:, None, :, 2]
+        )
+        wanted = np.loadtxt(io.BytesIO(files["faces.csv"]), delimiter=",", skiprows=1, usecols=range(1, 137))
+        np.testing.assert_allclose(in_source.reshape(2, -1), wanted, atol=1e-3)
+
+    def test_coordinates_outside_the_picture_are_kept(self):
+        row = ",".join(["120.5", "-4", *(f"{i}" for i in range(28)), " ".join(["7"] * 9216)])
+        import_dataset("\n".join([HEADER, row, *kaggle_rows()]).encode(), "mine")
+        np.testing.assert_array_equal(load_dataset("mine").points_px[0, 0], [120.5, -4])
+
+    def test_bad_rows_are_left_out_and_counted(self, tmp_path, capsys):
+        rows = kaggle_rows(4)
+        rows[1] = kaggle_rows(1, ["7"] * 9215)[0]
+        rows[2] = rows[2].replace("7 7 7", "7 abc 7", 1)
+        (tmp_path / "mine.csv").write_text("\n".join([HEADER, *rows]))
+        command = ["data", "import", str(tmp_path / "mine.csv"), "--name", "mine"]
+        assert main(command) == 1
+        assert "row 1: 9215 pixels" in capsys.readouterr().err
+        assert main([*command, "--bad-rows", "skip"]) == 0
+        shown = capsys.readouterr().out
+        assert "2 faces, 2 rows left out" in shown and "'abc'" in shown
+        assert len(load_dataset("mine")) == 2
+
+
+class TestBad:
+    good = "\n".join([HEADER, *kaggle_rows(1)])
+
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            (b"", "is empty"),
+            (zipped({"training.csv": good})[:-30], "no complete zip"),
+            (zipped({"training.csv": ""}), "is empty"),
+            (zipped({"../training.csv": good}), r"'../training.csv', which leads out"),
+            (zipped({"/training.csv": good}), "leads out"),
+            (zipped({"a\\..\\training.csv": good}), "leads out"),
+            (zipped({"C:/training.csv": good}), "leads out"),
+            (zipped({"zeros.csv": bytes(60 << 20)}), "times its size; this is no dataset"),
+            (zipped({"training.zip": zipped({"training.csv": bytes(60 << 20)})}), "times its size; this is no dataset"),
+            (zipped({"readme.txt": "hello"}), "No table of keypoints"),
+            (good.replace("nose_tip_x,", "").encode(), "lacks the column 'nose_tip_x'"),
+            (HEADER.encode(), "holds no rows"),
+            (zipped({"faces.csv": points68_files()["faces.csv"]}), "'ann_01.png', which is not there"),
+            (zipped(points68_files(("ann_01.png", "ann_01.png"))), "not there|twice"),
+        ],
+    )
+    def test_one_sentence_and_nothing_remains(self, root, source, message):
+        with pytest.raises(FkdError, match=message) as caught:
+            import_dataset(source, "mine")
+        assert "\n" not in str(caught.value)
+        assert nothing_remains(root)
+
+    def test_a_link_in_a_zip(self, root):
+        link = zipfile.ZipInfo("training.csv")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(link, "/etc/passwd")
+        with pytest.raises(FkdError, match=r"link 'training\.csv'"):
+            import_dataset(buffer.getvalue(), "mine")
+        assert nothing_remains(root)
+
+    def test_the_same_name_twice_in_a_zip(self, root):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("training.csv", self.good)
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                archive.writestr("training.csv", self.good)
+        with pytest.raises(FkdError, match="twice"):
+            import_dataset(buffer.getvalue(), "mine")
+        assert nothing_remains(root)
+
+    def test_a_table_that_names_a_picture_elsewhere(self, root):
+        files = points68_files()
+        files["faces.csv"] = files["faces.csv"].replace(b"ann_01.png", b"../../ann_01.png")
+        with pytest.raises(FkdError, match="leads out of its folder"):
+            import_dataset(zipped(files), "mine")
+        assert nothing_remains(root)
+
+    def test_a_damaged_picture(self, root):
+        files = {k.replace("pictures/", "faces/"): v for k, v in points68_files().items()}
+        files["faces/bob_01.png"] = b"not a picture"
+        with pytest.raises(FkdError, match=r"bob_01\.png is no picture"):
+            import_dataset(zipped(files), "mine")
+        assert nothing_remains(root)
+        assert import_dataset(zipped(files), "mine", skip_bad_rows=True).faces == 1
+
+    @pytest.mark.parametrize("name", ["", "../x", "a b", ".x", "a/b", "a+b", "x" * 65])
+    def test_names(self, name):
+        with pytest.raises(FkdError, match="cannot name a dataset"):
+            import_dataset(self.good.encode(), name)
+
+    def test_names_that_are_taken(self):
+        with pytest.raises(FkdError, match="known source"):
+            import_dataset(self.good.encode(), "kaggle")
+        import_dataset(self.good.encode(), "mine")
+        with pytest.raises(FkdError, match="already"):
+            import_dataset(self.good.encode(), "mine")
+
+    def test_a_place_that_cannot_be_written(self, tmp_path, monkeypatch):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("FKD_DATA", str(tmp_path / "file" / "data"))
+        with pytest.raises(FkdError, match="cannot be stored"):
+            import_dataset(self.good.encode(), "mine")
