@@ -84,7 +84,7 @@ def test_every_recipe_of_15_points_runs_to_its_end(name, config):
 
 
 def test_the_mean_shape_is_the_mean_of_the_training_faces(config):
-    recipe = get_recipe("mean-shape").with_settings(["data=tiny", "input_size=64", "epochs=40", "batch_size=8"])
+    recipe = get_recipe("mean-shape").with_settings(["data=tiny", "input_size=64", "epochs=30", "batch_size=16"])
     recipe = recipe.with_settings(["validation_share=0.2", "precision=fp32"])
     run = start(recipe, "mean")
     loop.train(recipe, run)
@@ -167,6 +167,109 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_reason(config, monkeypat
     with pytest.raises(FkdError, match="loss is nan at step 0; try a lower learning rate"):
         loop.train(config, run)
     assert "lower learning rate" in json.loads((run.path / "status.json").read_text())["reason"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_suggests_a_smaller_batch(error, config, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(loop, "total_loss", fail)
+    run = start(config, "memory")
+    with pytest.raises(FkdError, match="Memory ran out with batches of 16 faces; try --set batch_size=8"):
+        loop.train(config, run)
+    assert json.loads((run.path / "status.json").read_text())["state"] == "failed"
+
+
+def test_an_unexpected_error_is_named_and_traced(config, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("division by zero\nwith details")
+
+    monkeypatch.setattr(loop, "total_loss", fail)
+    run = start(config, "unexpected")
+    with pytest.raises(ZeroDivisionError):
+        loop.train(config, run)
+    reason = json.loads((run.path / "status.json").read_text())["reason"]
+    assert reason == "ZeroDivisionError: division by zero; see log.txt"
+    assert "Traceback" in (run.path / "log.txt").read_text()
+
+
+def test_missing_data_ends_the_run_with_the_reason(config):
+    run = start(config, "missing-data")
+    with pytest.raises(FkdError, match="Unknown dataset 'nowhere'"):
+        loop.train(config.with_settings(["data=nowhere"]), run)
+    assert "nowhere" in json.loads((run.path / "status.json").read_text())["reason"]
+
+
+def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, monkeypatch):
+    nme = iter([5.0, 4.0, 4.5, 4.0, 3.0, 2.0])
+    monkeypatch.setattr(loop.Validation, "measure", lambda *_: {"validation_nme": next(nme)})
+    config = config.with_settings(["epochs=6", "patience=2", "model=mlp", 'model_args={"widths": [4]}'])
+    run = start(config, "patience")
+    for resume in (False, True):
+        loop.train(config, run, resume=resume)
+        assert [record["validation_nme"] for record in run.read_metrics()] == [5.0, 4.0, 4.5, 4.0]
+        status = json.loads((run.path / "status.json").read_text())
+        assert (status["state"], status["epoch"], status["validation_nme"]) == ("finished", 4, 4.0)
+
+
+def test_snapshots_are_weights(config):
+    config = config.with_settings(["keep_every=2", "model=mlp", 'model_args={"widths": [4]}'])
+    run = start(config, "snapshots")
+    loop.train(config, run)
+    assert sorted(path.name for path in run.path.glob("epoch-*")) == [
+        "epoch-0002.safetensors",
+        "epoch-0004.safetensors",
+    ]
+    assert load_model(run.snapshot(2)).card.training["epoch"] == 2
+
+
+def test_a_run_knows_what_it_was_made_with(config, monkeypatch):
+    config = config.with_settings(["epochs=1", "model=mlp", 'model_args={"widths": [4]}'])
+    run = start(config, "made-with")
+    loop.train(config, run)
+    made_with = run.read_made_with()
+    assert made_with["versions"]["torch"] == torch.__version__
+    assert made_with["split"] == {part: int(mask.sum()) for part, mask in split(tiny_dataset(), 0, 0.2).items()}
+    assert TrainConfig.from_dict(run.read_config()) == config
+    faces = tiny_dataset()
+    faces.points_px[0, 0] += 1
+    monkeypatch.setitem(SOURCES, "tiny", lambda: faces)
+    with pytest.raises(FkdError, match="The faces of tiny have changed"):
+        loop.train(config, run, resume=True)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_precision_learns_and_resumes(precision, config, monkeypatch):
+    settings = [f"precision={precision}", "model=mlp", 'model_args={"widths": [16], "dropout": 0}', "ema=0"]
+    config = dataclasses.replace(config, augmentation=Augmentation()).with_settings([*settings, "epochs=15"])
+    run, broken = start(config, "half"), start(config, "half-broken")
+    loop.train(config, run)
+    losses = [record["train_loss"] for record in run.read_metrics()]
+    assert losses[-1] < losses[0] - 0.1
+    restore = interrupt_after(monkeypatch, 2, RuntimeError("killed"))
+    with pytest.raises(RuntimeError):
+        loop.train(config, broken)
+    restore()
+    loop.train(config, broken, resume=True)
+    assert losses_of(broken) == losses_of(run)
+
+
+def test_the_number_format_follows_the_device(monkeypatch):
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    monkeypatch.setattr(loop, "computes_bf16", lambda device: False)
+    assert loop.compute_dtype("auto", cuda) == torch.float16
+    assert loop.compute_dtype("auto", cpu) == torch.float32
+    monkeypatch.setattr(loop, "computes_bf16", lambda device: True)
+    assert loop.compute_dtype("auto", cuda) == loop.compute_dtype("auto", cpu) == torch.bfloat16
+    assert loop.compute_dtype("fp32", cuda) == torch.float32
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(config, monkeypatch):

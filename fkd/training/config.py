@@ -52,7 +52,12 @@ class TrainConfig:
     augmentation: Augmentation = field(
         default_factory=Augmentation, metadata={**_ANY, "help": "How pictures are changed"}
     )
-    precision: str = option("auto", "Number format of the network", choices=("auto", "bf16", "fp32"))
+    precision: str = option("auto", "Number format of the network", choices=("auto", "bf16", "fp16", "fp32"))
+    compile: bool = option(False, "Compile the network before training: slow to start, then faster on GPUs")
+    patience: int = option(
+        0, "Epochs without a better validation NME after which to stop; 0 for never", low=0, high=1000
+    )
+    keep_every: int = option(0, "Epochs between kept snapshots of the weights; 0 for none", low=0, high=1000)
     seed: int = option(0, "Where all randomness starts", low=0, high=2**31 - 1)
 
     @property

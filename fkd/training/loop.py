@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,12 @@ from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
 from fkd.pipeline.crop import transform
 from fkd.training.batches import Batch, FaceBatches, eye_distances
 from fkd.training.config import TrainConfig
+from fkd.training.provenance import provenance, versions
 from fkd.training.run import RunFolder
 from fkd.weights import Card, predict_flip_averaged, save_weights
 
 _HEARTBEAT_S = 2.0
+_SEE_LOG = "; see log.txt"
 _SCORE_SCALE = 0.1  # error, in eye distances, at which the score a point should have has fallen to 1/e
 
 
@@ -50,7 +52,7 @@ def train(config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool
         resume: go on from the run's checkpoint where there is one.
 
     Raises:
-        FkdError: data missing, the loss no longer a number, or the disk full; the run says why.
+        FkdError: data missing or changed, the loss no longer a number, or memory or disk full; the run says why.
     """
     try:
         with _stop_on_signals():
@@ -67,10 +69,26 @@ def train(config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool
             run.write_status("failed", reason=str(error))
         raise FkdError(f"The run's folder {run.path} cannot be written ({error.strerror}); free some space.") from None
     except Exception as error:
-        run.write_status("failed", reason=str(error))
-        raise
-    else:
-        run.write_status("finished", epoch=config.epochs, epochs=config.epochs)
+        reason = _in_one_sentence(error, config)
+        run.log(traceback.format_exc() if reason.endswith(_SEE_LOG) else reason)
+        run.write_status("failed", reason=reason)
+        if isinstance(error, FkdError) or reason.endswith(_SEE_LOG):
+            raise
+        raise FkdError(reason) from error
+
+
+def _in_one_sentence(error: Exception, config: TrainConfig) -> str:
+    """What happened and what to try, for the run's status."""
+    if isinstance(error, FkdError):
+        return str(error)
+    text = (str(error).strip() or "no message").splitlines()[0]
+    # Torch's allocator for the CPU says so in words only.
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
+        smaller = max(config.batch_size // 2, 2)
+        return f"Memory ran out with batches of {config.batch_size} faces; try --set batch_size={smaller}."
+    if config.compile and type(error).__module__.startswith("torch._"):
+        return f"The network cannot be compiled here ({text}); try --set compile=false."
+    return f"{type(error).__name__}: {text}{_SEE_LOG}"
 
 
 class Trainer:
@@ -82,25 +100,40 @@ class Trainer:
         dataset = load_dataset(config.data)
         masks = split(dataset, None if config.fold < 0 else config.fold, config.validation_share)
         self.schema = dataset.schema
+        self._record(provenance(dataset, masks))
         self.train_faces = FaceBatches(_to_learn(dataset.subset(masks["train"]), config), config, device)
         self.validation = Validation(dataset.subset(masks["validation"]), config, device)
         network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.forward = torch.compile(self.network) if config.compile else self.network
         self.average = RunningMean(self.network, config.ema) if config.ema else None
         self.optimizer = _make_optimizer(self.network, config)
         self.steps = config.epochs * len(self.train_faces)
-        self.autocast = _autocast(config.precision, device)
-        self.epoch, self.best = 0, math.inf
+        self.dtype = compute_dtype(config.precision, device)
+        # Small gradients would vanish in fp16, so the loss is scaled up and they are scaled back.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.epoch, self.best, self.best_epoch = 0, math.inf, 0
         self.seconds = 0.0
 
+    def _record(self, made_with: dict[str, Any]) -> None:
+        """Keep what the run is made with; a resumed one must have the faces it was started with."""
+        before = self.run.read_made_with()
+        if before and before["data_hash"] != made_with["data_hash"]:
+            raise FkdError(f"The faces of {self.config.data} have changed since the run was started; start a new run.")
+        self.run.write_config(self.config.as_dict(), made_with)
+
     def run_epochs(self) -> None:
-        """Train from the current epoch to the last."""
+        """Train from the current epoch to the last, or until the validation faces show no more progress."""
         progress = tqdm(
             total=self.steps, initial=self.epoch * len(self.train_faces), desc=self.run.name, file=sys.stderr
         )
         with progress:
-            while self.epoch < self.config.epochs:
+            while self.epoch < self.config.epochs and not self._out_of_patience():
                 self._run_epoch(progress)
+        self.run.write_status("finished", epoch=self.epoch, epochs=self.config.epochs, validation_nme=self.best)
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.config.patience <= self.epoch - self.best_epoch
 
     def _run_epoch(self, progress: tqdm) -> None:
         started = time.perf_counter()
@@ -140,17 +173,19 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step)
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        with self.autocast():
-            output = self.network(images)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            output = self.forward(images)
         loss = total_loss(output, batch, self.config, eye_distances(batch.points_norm, self.schema))
         value = loss.item()
         if not math.isfinite(value):
             raise FkdError(f"The loss is {value} at step {step}; try a lower learning rate or precision=fp32.")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.scaler.scale(loss).backward()
         if self.config.clip_norm:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         if self.average:
             self.average.update(self.network, step)
         return value
@@ -184,18 +219,22 @@ class Trainer:
     def _finish_epoch(self, record: dict[str, Any]) -> None:
         """Weights, then metrics, then the checkpoint that knows how long the metrics are."""
         if record["validation_nme"] < self.best:
-            self.best = record["validation_nme"]
+            self.best, self.best_epoch = record["validation_nme"], record["epoch"]
             save_weights(self.run.weights, self.averaged_network, self._card())
+        if self.config.keep_every and record["epoch"] % self.config.keep_every == 0:
+            save_weights(self.run.snapshot(record["epoch"]), self.averaged_network, self._card())
         metrics_length = self.run.append_metrics(record)
         self.run.log(" ".join(f"{key}={value:.5g}" for key, value in record.items()))
         state = {
             "epoch": self.epoch + 1,
             "best": self.best,
+            "best_epoch": self.best_epoch,
             "seconds": self.seconds,
             "metrics_length": metrics_length,
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
         aside = self.run.checkpoint.with_suffix(".tmp")
         torch.save(state, aside)
@@ -209,9 +248,11 @@ class Trainer:
             if self.average:
                 self.average.network.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state.get("scaler", {}))
         except Exception as error:  # damaged files raise many kinds
             raise FkdError(f"{self.run.checkpoint} is damaged ({error}); start a new run.") from None
         self.epoch, self.best, self.seconds = state["epoch"], state["best"], state["seconds"]
+        self.best_epoch = state.get("best_epoch", self.epoch)
         self.run.cut_metrics(state["metrics_length"])
         self.run.log(f"resumed after epoch {self.epoch}")
 
@@ -230,7 +271,7 @@ class Trainer:
                 "epoch": self.epoch + 1,
                 "minutes": round(self.seconds / 60, 1),
                 "date": time.strftime("%Y-%m-%d"),
-                "versions": {"python": platform.python_version(), "torch": torch.__version__},
+                "versions": versions(),
             },
         )
 
@@ -322,11 +363,12 @@ def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
     return torch.optim.AdamW(groups, config.learning_rate)
 
 
-def _autocast(precision: str, device: torch.device) -> Callable[[], contextlib.AbstractContextManager]:
-    """bf16 where the device computes in it and it was not refused; fp32 elsewhere."""
-    if precision == "fp32" or (precision == "auto" and not computes_bf16(device)):
-        return contextlib.nullcontext
-    return lambda: torch.autocast(device.type, torch.bfloat16)
+def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The number format asked for; `auto` takes bf16 where there are instructions for it, else fp16 on a GPU."""
+    if precision == "auto":
+        half = torch.float16 if device.type == "cuda" else torch.float32
+        return torch.bfloat16 if computes_bf16(device) else half
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
 
 
 def computes_bf16(device: torch.device) -> bool:

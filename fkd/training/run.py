@@ -1,11 +1,12 @@
 """A run: one training, and the folder that holds all of it.
 
-config.json     the settings, versions and split it was started with
+config.json     the settings it was started with, and under "made_with" versions, data and split
 metrics.jsonl   one line per epoch, only ever appended to
 status.json     state, progress and a heartbeat, replaced atomically
 log.txt         what the training said
 last.pt         everything needed to go on
 best.safetensors  the weights that did best on the validation faces
+epoch-0010.safetensors  snapshots, where the settings ask for them
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 
 from fkd.errors import FkdError
 from fkd.paths import runs_root
+
+_MADE_WITH = "made_with"
 
 
 class RunFolder:
@@ -64,13 +67,21 @@ class RunFolder:
         """The weights that did best on the validation faces."""
         return self.path / "best.safetensors"
 
+    def snapshot(self, epoch: int) -> Path:
+        """The weights after an epoch."""
+        return self.path / f"epoch-{epoch:04d}.safetensors"
+
     def read_config(self) -> dict[str, Any]:
         """The settings the run was started with."""
-        return json.loads((self.path / "config.json").read_text("utf-8"))
+        return {key: value for key, value in self._read_record().items() if key != _MADE_WITH}
 
-    def write_config(self, config: dict[str, Any]) -> None:
+    def read_made_with(self) -> dict[str, Any]:
+        """Versions, data and split; empty until the data has been read."""
+        return self._read_record().get(_MADE_WITH, {})
+
+    def write_config(self, config: dict[str, Any], made_with: dict[str, Any] | None = None) -> None:
         """Replace config.json."""
-        self._replace("config.json", json.dumps(config, indent=2))
+        self._replace("config.json", json.dumps({**config, **({_MADE_WITH: made_with} if made_with else {})}, indent=2))
 
     def write_status(self, state: str, **progress: Any) -> None:
         """Replace status.json; `state` is running, finished, stopped or failed."""
@@ -100,6 +111,9 @@ class RunFolder:
         """Append a line with the time to log.txt."""
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+    def _read_record(self) -> dict[str, Any]:
+        return json.loads((self.path / "config.json").read_text("utf-8"))
 
     def _replace(self, file_name: str, text: str) -> None:
         aside = self.path / f"{file_name}.tmp"
