@@ -149,12 +149,12 @@ def _add_density(figure: go.Figure, points_px: np.ndarray, shape: tuple[int, ...
     ranges = [(-0.5, shape[1] - 0.5), (-0.5, shape[0] - 0.5)]
     counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins=(shape[1], shape[0]), range=ranges)
     smooth = cv2.GaussianBlur(counts.T, (0, 0), shape[0] / 96)
-    figure.add_contour(
+    figure.add_heatmap(
         z=smooth,
         x=(x[1:] + x[:-1]) / 2,
         y=(y[1:] + y[:-1]) / 2,
         colorscale=[[0, "rgba(240,228,66,0)"], [0.05, "rgba(240,228,66,0.35)"], [1, "rgba(213,94,0,0.85)"]],
-        contours={"coloring": "heatmap", "showlines": False},
+        zsmooth="best",
         showscale=False,
         hoverinfo="skip",
     )

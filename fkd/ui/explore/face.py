@@ -15,22 +15,27 @@ from fkd.ui.explore.notes import Notes, in_source
 from fkd.ui.explore.pictures import MODEBAR, picture_figure
 from fkd.ui.explore.source import Source
 
+_NAMES, _EXPECTED = "Names", "Expected points"
+
 
 def show_face(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
     """The face of a row, with buttons to its neighbours among the chosen `rows`."""
     _show_moves(notes, row, rows)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        with st.container(horizontal=True):
-            names = st.toggle("Names", key="explore.names", persist_state="session")
-            expected = st.toggle(
-                "Expected points",
-                key="explore.expected",
-                help=f"Where {source.quality.judge} expects the points (magenta), and the labels (green).",
-                persist_state="session",
-            )
-        figure = face_figure(source, notes, row, names, expected)
+        # Buttons, not switches: a switch keeps the keyboard to itself, and the arrows would no longer move on.
+        drawn = st.pills(
+            "Drawn",
+            [_NAMES, _EXPECTED],
+            selection_mode="multi",
+            key="explore.drawn",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        figure = face_figure(source, notes, row, _NAMES in drawn, _EXPECTED in drawn)
         st.plotly_chart(figure, key=f"explore.face.{row}", config=MODEBAR, alt=f"Face {source.faces.rows[row]}")
+        if _EXPECTED in drawn:
+            st.caption(f"Labels in green; in magenta where {source.quality.judge} expects them.")
     with right:
         _show_facts(source, row)
         _edit_points(source, notes, row)

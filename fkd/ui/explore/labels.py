@@ -31,7 +31,7 @@ def show_labels(source: Source) -> None:
     """The table per keypoint, the matrix over the file, the treatments, and the comparison where it applies."""
     faces = source.faces
     st.caption(_side_sentence(faces))
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = st.columns(2, gap="medium")
     with left:
         _show_table(faces)
     with right:
@@ -211,7 +211,7 @@ def _show_labellers(faces: Dataset) -> None:
         "from two labellers. Their mean shapes over the points that most of both have, the second brought onto the "
         "first by shift, turn and scale: what still differs is habit."
     )
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = st.columns(2, gap="medium")
     number = st.column_config.NumberColumn(format="%.2f", width=70)
     left.dataframe(
         table,
