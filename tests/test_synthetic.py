@@ -178,7 +178,6 @@ def test_the_frontal_cascade_finds_these_faces():
     assert found >= 0.95 * 500
 
 
-@pytest.mark.skipif(not hasattr(fkd, "load"), reason="fkd.load does not exist yet")
 def test_shipped_weights_know_these_faces():
     """Weights that were trained on real faces only place their points on these."""
     pipeline = fkd.load("ibug68")
