@@ -151,6 +151,17 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_digit(config, monkey
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(config, monkeypatch):
+    config = config.with_settings(["epochs=2", "model=mlp", 'model_args={"widths": [4]}'])
+    run = start(config, "early")
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        loop.train(config, run)
+    assert len(run.read_metrics()) == 1
+    loop.train(config, run, resume=True)
+    assert [record["epoch"] for record in run.read_metrics()] == [1, 2]
+
+
 def test_a_stopped_run_says_so_and_can_go_on(config, monkeypatch):
     run = start(config, "stopped")
     restore = interrupt_after(monkeypatch, 1, loop.Stopped())

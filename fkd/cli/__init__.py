@@ -12,7 +12,7 @@ import sys
 
 from fkd.errors import FkdError
 
-COMMANDS = ("predict", "train", "evaluate", "promote", "data", "bench", "doctor")
+COMMANDS = ("predict", "train", "runs", "evaluate", "promote", "data", "bench", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,10 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
         if name in chosen[:1]:  # the arguments of the others may need libraries that this one does without
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run_command=module.run)  # "run" is a flag of train
     args = parser.parse_args(chosen)
     try:
-        return args.run(args)
+        return args.run_command(args)
     except FkdError as error:
         print(f"fkd: {error}", file=sys.stderr)
         return 1

@@ -59,6 +59,8 @@ def train(config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool
             trainer = Trainer(config, run, torch.device(device))
             if resume and run.checkpoint.exists():
                 trainer.load_checkpoint()
+            else:
+                run.cut_metrics(0)  # a run killed before its first checkpoint may have left a line
             trainer.run_epochs()
     except Stopped:
         run.write_status("stopped")
@@ -125,12 +127,20 @@ class Trainer:
     def run_epochs(self) -> None:
         """Train from the current epoch to the last, or until the validation faces show no more progress."""
         progress = tqdm(
-            total=self.steps, initial=self.epoch * len(self.train_faces), desc=self.run.name, file=sys.stderr
+            total=self.steps,
+            initial=self.epoch * len(self.train_faces),
+            desc=self.run.name,
+            file=sys.stderr,
+            disable=None,  # without a terminal no bar is drawn: a log would fill with it
         )
         with progress:
             while self.epoch < self.config.epochs and not self._out_of_patience():
                 self._run_epoch(progress)
-        self.run.write_status("finished", epoch=self.epoch, epochs=self.config.epochs, validation_nme=self.best)
+        self.run.write_status("finished", **self._progress())
+
+    def _progress(self) -> dict[str, Any]:
+        best = self.best if math.isfinite(self.best) else None
+        return {"epoch": self.epoch, "epochs": self.config.epochs, "validation_nme": best}
 
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.epoch - self.best_epoch
@@ -208,8 +218,7 @@ class Trainer:
         rate = batches_done / epoch_seconds
         self.run.write_status(
             "running",
-            epoch=self.epoch,
-            epochs=self.config.epochs,
+            **self._progress(),
             step=done,
             steps=self.steps,
             images_per_s=round(rate * self.config.batch_size, 1),

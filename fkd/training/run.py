@@ -4,6 +4,7 @@ config.json     the settings it was started with, and under "made_with" versions
 metrics.jsonl   one line per epoch, only ever appended to
 status.json     state, progress and a heartbeat, replaced atomically
 log.txt         what the training said
+lock            held by the process that works on the run
 last.pt         everything needed to go on
 best.safetensors  the weights that did best on the validation faces
 epoch-0010.safetensors  snapshots, where the settings ask for them
@@ -21,6 +22,7 @@ from fkd.errors import FkdError
 from fkd.paths import runs_root
 
 _MADE_WITH = "made_with"
+_LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
 
 
 class RunFolder:
@@ -84,8 +86,17 @@ class RunFolder:
         self._replace("config.json", json.dumps({**config, **({_MADE_WITH: made_with} if made_with else {})}, indent=2))
 
     def write_status(self, state: str, **progress: Any) -> None:
-        """Replace status.json; `state` is running, finished, stopped or failed."""
-        self._replace("status.json", json.dumps({"state": state, "heartbeat": time.time(), **progress}))
+        """Replace status.json; `state` is waiting, running, finished, stopped or failed.
+
+        Device, start, epoch and best NME stay as they were where nothing newer is given.
+        """
+        kept = {key: value for key, value in self.read_status().items() if key in _LASTING}
+        self._replace("status.json", json.dumps({**kept, "state": state, "heartbeat": time.time(), **progress}))
+
+    def read_status(self) -> dict[str, Any]:
+        """State and progress; empty before the first was written."""
+        path = self.path / "status.json"
+        return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def append_metrics(self, record: dict[str, Any]) -> int:
         """Append one line and return the length of the file in bytes."""

@@ -1,0 +1,106 @@
+"""`python -m fkd runs`: list, show, stop, resume and delete runs, and order those that wait."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fkd.training.launch import RunView
+
+HELP = "list, show, stop, resume and delete runs, and order those that wait"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="a table of all runs (what is done without an action)")
+    actions.add_parser("queue", help="the runs that wait for each device, the next first")
+    for action, help in {
+        "show": "settings, progress and last epochs of a run",
+        "stop": "end a run in good order, or take it out of the queue",
+        "resume": "go on with a run that was stopped, failed or lost",
+        "delete": "delete a run's folder",
+        "move": "give a waiting run another place in its queue",
+    }.items():
+        command = actions.add_parser(action, help=help)
+        command.add_argument("name", metavar="RUN")
+        if action == "resume":
+            command.add_argument("--device", help="another device than before")
+        if action == "delete":
+            command.add_argument("--yes", action="store_true", help="without asking")
+        if action == "move":
+            command.add_argument("place", type=int, help="1 is the next to start")
+
+
+def run(args: argparse.Namespace) -> int:
+    from fkd.training import launch
+
+    launch.start_waiting()
+    if args.action in (None, "list"):
+        _print_list(launch.view_all())
+    elif args.action == "queue":
+        _print_queues()
+    elif args.action == "show":
+        _show(launch.view(args.name))
+    elif args.action == "stop":
+        launch.stop(args.name)
+    elif args.action == "resume":
+        launch.resume(args.name, args.device)
+    elif args.action == "move":
+        launch.move(args.name, args.place)
+    elif args.action == "delete" and (args.yes or _confirmed(args.name)):
+        launch.delete(args.name)
+    if args.action in ("stop", "resume", "move"):
+        _print_list([launch.view(args.name)])
+    return 0
+
+
+def _print_list(views: list[RunView]) -> None:
+    rows: list[tuple[str, ...]] = [("RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "NME %", "LEFT")]
+    rows += [_row(view) for view in views]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(view: RunView) -> tuple[str, ...]:
+    status, config = view.status, view.config
+    epoch = f"{status.get('epoch', '-')}/{config.get('epochs', '-')}"
+    nme = status.get("validation_nme")
+    left = f"{status['seconds_left'] / 60:.0f} min" if view.state == "running" and "seconds_left" in status else ""
+    recipe, device = config.get("recipe", "-"), status.get("device", "-")
+    return (view.name, view.state, recipe, device, epoch, "-" if nme is None else f"{nme:.2f}", left)
+
+
+def _print_queues() -> None:
+    from fkd.training.waiting import queues
+
+    waiting = queues()
+    if not waiting:
+        print("no run waits")
+    for device, names in waiting.items():
+        for place, name in enumerate(names, start=1):
+            print(f"{device}  {place}  {name}")
+
+
+def _show(view: RunView) -> None:
+    from fkd.training.run import RunFolder
+
+    folder = RunFolder.open(view.name)
+    _print_list([view])
+    if reason := view.status.get("reason"):
+        print(f"\n{reason}")
+    print(f"\n{folder.path}")
+    print(json.dumps({**view.config, "made_with": folder.read_made_with()}, indent=2))
+    for record in folder.read_metrics()[-5:]:
+        print("  ".join(f"{key} {value:.5g}" for key, value in record.items()))
+
+
+def _confirmed(name: str) -> bool:
+    from fkd.errors import FkdError
+
+    if not sys.stdin.isatty():
+        raise FkdError(f"Deleting {name!r} needs a yes: add --yes.")
+    return input(f"Delete the run {name!r} with its weights? [y/N] ").strip().lower() in ("y", "yes")

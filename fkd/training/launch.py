@@ -1,0 +1,202 @@
+"""Runs as processes of their own: start, stop, resume, delete, and say how each one is.
+
+A worker is `python -m fkd train --run NAME --queued`, detached from whoever starts it. It holds the
+lock in its run's folder for as long as it lives; that lock, and for a worker on another machine the
+heartbeat, says whether it does: a process id proves nothing. The worker that ends starts the next of
+its device's queue; so does every function here, for the case that a worker was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fkd.errors import FkdError
+from fkd.paths import PROJECT_ROOT, runs_root
+from fkd.training.lock import FileLock
+from fkd.training.run import RunFolder
+from fkd.training.waiting import Queue, queues
+
+_SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
+_STOPPING_S = 60.0
+_TURN_S = 0.5
+_GOING_ON = ("running", "waiting")
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as its status and configuration show it.
+
+    Attributes:
+        name: the folder's name.
+        state: waiting, running, finished, stopped, failed, or lost when its process died.
+        config: the settings.
+        status: what the worker wrote last: progress, device, heartbeat, the reason of a failure.
+    """
+
+    name: str
+    state: str
+    config: dict[str, Any]
+    status: dict[str, Any]
+
+
+def launch(folder: RunFolder, device: str) -> None:
+    """Queue a run whose configuration is written; it starts at once where its device is free."""
+    folder.write_status("waiting", device=device)
+    Queue(device).append(folder.name)
+    start_waiting()
+
+
+def start_waiting() -> None:
+    """Start the next run of every device that is free."""
+    for device, names in queues().items():
+        if not Queue(device).device.is_held() and not _lock(names[0]).is_held():
+            _spawn(names[0], device)
+
+
+def _spawn(name: str, device: str) -> None:
+    path = runs_root() / name
+    if not (path / "config.json").is_file():  # deleted by hand while it waited
+        Queue(device).remove(name)
+        return
+    command = [sys.executable, "-m", "fkd", "train", "--run", name, "--queued", "--device", device]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")])}
+    with (path / "log.txt").open("ab") as log:
+        detached: dict[str, Any] = {"start_new_session": True, "stdin": subprocess.DEVNULL, "stdout": log}
+        subprocess.Popen(command, stderr=log, env=environment, **detached)
+
+
+@contextlib.contextmanager
+def turn(folder: RunFolder, device: str, *, queued: bool = False) -> Iterator[None]:
+    """For a worker: hold the run, wait until the device is its own, and let the next one start after.
+
+    Args:
+        folder: the run.
+        device: what it trains on.
+        queued: the queue started this worker, which ends where the run has left the queue meanwhile.
+
+    Raises:
+        FkdError: another process works on the run, or it was taken out of the queue.
+    """
+    lock, queue = _lock(folder.name), Queue(device)
+    if not lock.try_acquire():
+        raise FkdError(f"The run {folder.name!r} is being worked on by another process.")
+    try:
+        if not queued:
+            queue.append(folder.name)
+        _wait_for_turn(folder, queue, device)
+        folder.write_status("running", device=device, started=time.time())
+        yield
+    finally:
+        queue.device.release()
+        lock.release()
+        start_waiting()
+
+
+def _wait_for_turn(folder: RunFolder, queue: Queue, device: str) -> None:
+    announced = False
+    try:
+        while not queue.try_start(folder.name):
+            if folder.name not in queue.names:
+                raise FkdError(f"The run {folder.name!r} was taken out of the queue.")
+            if not announced:
+                folder.write_status("waiting", device=device)
+                print(f"{folder.name} waits until {device} is free; see python -m fkd runs queue", flush=True)
+                announced = True
+            time.sleep(_TURN_S)
+    except KeyboardInterrupt:
+        queue.remove(folder.name)
+        folder.write_status("stopped", device=device)
+        raise
+
+
+def view(name: str) -> RunView:
+    """How a run is; `FkdError` for an unknown one."""
+    folder = RunFolder.open(name)
+    status = folder.read_status()
+    state = status.get("state", "lost")
+    if state in _GOING_ON and not _is_going_on(folder, state, status):
+        state = "lost"
+    return RunView(folder.name, state, folder.read_config(), status)
+
+
+def _is_going_on(folder: RunFolder, state: str, status: dict[str, Any]) -> bool:
+    lock = _lock(folder.name)
+    if lock.is_held() or (state == "waiting" and folder.name in Queue(status["device"]).names):
+        return True
+    here = lock.holder().get("host") == platform.node()
+    return not here and time.time() - status.get("heartbeat", 0) < _SILENT_S
+
+
+def view_all() -> list[RunView]:
+    """Every run, the last written first."""
+    views = []
+    for path in runs_root().glob("*/config.json"):
+        with contextlib.suppress(FkdError, FileNotFoundError):  # deleted meanwhile
+            views.append(view(path.parent.name))
+    return sorted(views, key=lambda v: v.status.get("heartbeat", 0), reverse=True)
+
+
+def stop(name: str) -> None:
+    """End a run in good order, or take it out of the queue; its last checkpoint stands.
+
+    Raises:
+        FkdError: it is not running, or on another machine, or does not end.
+    """
+    folder, before = RunFolder.open(name), view(name)
+    lock = _lock(name)
+    if before.state == "waiting":
+        Queue(before.status["device"]).remove(name)
+        folder.write_status("stopped", device=before.status["device"])
+    elif before.state != "running":
+        raise FkdError(f"The run {name!r} is {before.state}, not running.")
+    holder = lock.holder()
+    if lock.is_held() and holder.get("host") == platform.node():
+        os.kill(holder["pid"], signal.SIGTERM)
+    elif before.state == "running":
+        raise FkdError(f"The run {name!r} runs on {holder.get('host', 'another machine')}; stop it there.")
+    ends = time.monotonic() + _STOPPING_S
+    while lock.is_held():
+        if time.monotonic() > ends:
+            raise FkdError(f"The run {name!r} has not ended after {_STOPPING_S:.0f} seconds; try again.")
+        time.sleep(_TURN_S)
+
+
+def resume(name: str, device: str | None = None) -> None:
+    """Queue a run again that was stopped, failed or lost; `FkdError` for another."""
+    before = view(name)
+    if before.state in (*_GOING_ON, "finished"):
+        raise FkdError(f"The run {name!r} is {before.state}; only stopped, failed and lost ones can go on.")
+    launch(RunFolder.open(name), device or before.status.get("device", "cpu"))
+
+
+def delete(name: str) -> None:
+    """Delete a run's folder with all of it; `FkdError` while the run is going on."""
+    before = view(name)
+    if before.state in _GOING_ON:
+        raise FkdError(f"The run {name!r} is {before.state}; stop it first.")
+    try:
+        shutil.rmtree(RunFolder.open(name).path)
+    except OSError as error:
+        raise FkdError(f"{error.filename} cannot be deleted ({error.strerror}).") from None
+
+
+def move(name: str, place: int) -> None:
+    """Put a waiting run at a place of its queue, 1 the next; `FkdError` when it does not wait."""
+    device = view(name).status.get("device", "cpu")
+    if not Queue(device).move(name, max(place - 1, 0)):
+        raise FkdError(f"The run {name!r} does not wait in a queue.")
+    start_waiting()
+
+
+def _lock(name: str) -> FileLock:
+    return FileLock(runs_root() / name / "lock")

@@ -1,0 +1,219 @@
+"""Runs as real processes: killed, queued, stopped, resumed, deleted."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fkd.cli import main
+from fkd.data.kaggle import COORDINATES
+from fkd.errors import FkdError
+from fkd.training import launch
+from fkd.training.config import TrainConfig
+from fkd.training.lock import FileLock
+from fkd.training.recipes import get_recipe
+from fkd.training.run import RunFolder
+from fkd.training.waiting import Queue, queues
+
+PATIENCE_S = 300
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty folder of runs, and a data set of 30 faces that other processes find too."""
+    for name in ("runs", "data", "cache"):
+        monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    rng = np.random.default_rng(0)
+    lines = [",".join([*COORDINATES, "Image"])]
+    for _ in range(30):
+        points = np.linspace(20, 70, 30) + rng.uniform(-5, 5, 30)
+        lines.append(
+            ",".join(f"{value:.2f}" for value in points) + "," + " ".join(map(str, rng.integers(0, 256, 9216)))
+        )
+    (tmp_path / "data" / "few").mkdir(parents=True)
+    (tmp_path / "data" / "few" / "training.csv").write_text("\n".join(lines))
+    (tmp_path / "runs").mkdir()
+    yield tmp_path / "runs"
+    for device, names in queues().items():
+        for name in names:
+            Queue(device).remove(name)
+    for path in (tmp_path / "runs").glob("*/lock"):
+        if FileLock(path).is_held():
+            os.kill(FileLock(path).holder()["pid"], signal.SIGKILL)
+
+
+def settings(epochs):
+    few = ["data=few", f"epochs={epochs}", "batch_size=8", "validation_share=0.3", "precision=fp32"]
+    return [*few, 'model_args={"widths": [4]}']
+
+
+def make(name, epochs=3):
+    config = get_recipe("mlp").with_settings(settings(epochs))
+    folder = RunFolder.create(name)
+    folder.write_config(config.as_dict())
+    return folder
+
+
+def wait_for(condition):
+    ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends, "it takes too long"
+        time.sleep(0.2)
+
+
+def state(name):
+    return launch.view(name).state
+
+
+def losses_of(folder):
+    return [{k: v for k, v in m.items() if k not in ("seconds", "images_per_s")} for m in folder.read_metrics()]
+
+
+def kill(folder):
+    os.kill(FileLock(folder.path / "lock").holder()["pid"], signal.SIGKILL)
+    wait_for(lambda: not FileLock(folder.path / "lock").is_held())
+
+
+def test_a_killed_run_is_lost_and_goes_on_to_the_same_metrics(root):
+    epochs, dice = 60, random.Random(0)
+    whole, killed = make("whole", epochs), make("killed", epochs)
+    launch.launch(whole, "cpu")
+    wait_for(lambda: state("whole") == "finished")
+    launch.launch(killed, "cpu")
+    for _ in range(2):
+        known = len(killed.read_metrics())
+        wait_for(lambda known=known: len(killed.read_metrics()) > known)
+        time.sleep(dice.random() * 0.3)
+        kill(killed)
+        assert state("killed") == "lost"
+        launch.resume("killed")
+    wait_for(lambda: state("killed") == "finished")
+    assert len(losses_of(whole)) == epochs
+    assert losses_of(killed) == losses_of(whole)
+
+
+def test_two_runs_on_one_device_run_one_after_the_other(root):
+    command = [sys.executable, "-m", "fkd", "train", "--recipe", "mlp", "--device", "cpu", "--set", *settings(3)]
+    with subprocess.Popen([*command, "--run", "a"]) as first, subprocess.Popen([*command, "--run", "b"]) as second:
+        assert (first.wait(PATIENCE_S), second.wait(PATIENCE_S)) == (0, 0)
+    a, b = sorted(
+        (folder.read_status()["started"], folder.read_status()["heartbeat"])
+        for folder in (RunFolder.open("a"), RunFolder.open("b"))
+    )
+    assert a[1] <= b[0]  # the second started when the first had ended
+    assert queues() == {}
+
+
+def test_the_worker_that_ends_starts_the_next_in_the_order_given(root):
+    with Queue("cpu").device:  # somebody trains
+        for name in ("first", "second", "third"):
+            launch.launch(make(name), "cpu")
+        launch.move("third", 1)
+        launch.stop("second")
+        assert Queue("cpu").names == ["third", "first"]
+        assert [state(name) for name in ("first", "second", "third")] == ["waiting", "stopped", "waiting"]
+    launch.start_waiting()
+    wait_for(lambda: state("first") == "finished")  # nobody but the third's worker starts it
+    started = [RunFolder.open(name).read_status()["started"] for name in ("third", "first")]
+    assert started == sorted(started)
+    assert state("second") == "stopped"
+
+
+def test_a_run_is_stopped_resumed_and_deleted(root, capsys):
+    folder = make("long", 3000)
+    launch.launch(folder, "cpu")
+    wait_for(lambda: folder.read_metrics())
+    with pytest.raises(FkdError, match="is running; stop it first"):
+        launch.delete("long")
+    with pytest.raises(FkdError, match="only stopped, failed and lost ones"):
+        launch.resume("long")
+    assert main(["runs", "stop", "long"]) == 0
+    assert "stopped" in capsys.readouterr().out
+    with pytest.raises(FkdError, match="is stopped, not running"):
+        launch.stop("long")
+    done = len(folder.read_metrics())
+    assert main(["runs", "resume", "long"]) == 0
+    wait_for(lambda: len(folder.read_metrics()) > done)
+    launch.stop("long")
+    assert main(["runs", "delete", "long", "--yes"]) == 0
+    assert not folder.path.exists()
+
+
+def test_two_workers_never_work_on_one_run(root):
+    folder = make("held")
+    with (
+        FileLock(folder.path / "lock"),
+        pytest.raises(FkdError, match="by another process"),
+        launch.turn(folder, "cpu"),
+    ):
+        pytest.fail("the run was given to a second worker")
+
+
+def test_a_worker_started_twice_leaves_a_finished_run_alone(root):
+    folder = make("twice")
+    folder.write_status("finished", device="cpu")
+    with pytest.raises(FkdError, match="taken out of the queue"), launch.turn(folder, "cpu", queued=True):
+        pytest.fail("the run was started again")
+    assert state("twice") == "finished"
+
+
+@pytest.mark.parametrize(
+    ("host", "age_s", "expected"),
+    [("another machine", 5, "running"), ("another machine", 600, "lost"), (None, 5, "running"), (None, 600, "lost")],
+)
+def test_the_heartbeat_tells_of_workers_on_other_machines(host, age_s, expected, root, monkeypatch):
+    folder = make("elsewhere")
+    now = time.time()
+    folder.write_status("running")
+    if host:
+        (folder.path / "lock").write_text(json.dumps({"host": host, "pid": os.getpid()}))
+    monkeypatch.setattr(time, "time", lambda: now + age_s)
+    assert state("elsewhere") == expected
+
+
+def test_a_fresh_heartbeat_does_not_save_a_run_whose_worker_died_here(root):
+    folder = make("died")
+    with FileLock(folder.path / "lock"):
+        folder.write_status("running")
+        assert state("died") == "running"
+    assert state("died") == "lost"
+
+
+def test_five_hundred_runs_are_listed_quickly(root, capsys):
+    config = TrainConfig().as_dict()
+    for number in range(500):
+        folder = RunFolder.create(f"run-{number}")
+        folder.write_config(config)
+        folder.write_status(("finished", "running", "failed")[number % 3], epoch=number, epochs=500)
+    started = time.process_time()
+    assert main(["runs"]) == 0
+    assert time.process_time() - started < 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 501
+    assert lines[0].split() == ["RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "NME", "%", "LEFT"]
+    assert lines[1].split()[:3] == ["run-499", "running", "heatmap68"]
+
+
+def test_show_gives_settings_and_the_reason_of_a_failure(root, capsys):
+    folder = make("shown")
+    folder.write_status("failed", reason="Memory ran out.")
+    assert main(["runs", "show", "shown"]) == 0
+    shown = capsys.readouterr().out
+    assert "Memory ran out." in shown and '"data": "few"' in shown
+
+
+def test_unknown_runs_and_unasked_deletion_are_one_sentence(root, capsys, monkeypatch):
+    assert main(["runs", "stop", "nobody"]) == 1
+    assert "There is no run 'nobody'" in capsys.readouterr().err
+    make("kept")
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: PTH123, SIM115
+    assert main(["runs", "delete", "kept"]) == 1
+    assert "add --yes" in capsys.readouterr().err
+    assert state("kept") == "lost"
