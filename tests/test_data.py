@@ -5,15 +5,21 @@ import zipfile
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset, concatenate
 from fkd.data.duplicates import near_duplicate_clusters
 from fkd.data.kaggle import load_kaggle
+from fkd.data.missing import interpolate_columns, invented, treat_missing
 from fkd.data.points68 import group_of, load_points68
-from fkd.data.splits import FOLDS, fold_of, split
+from fkd.data.scaling import from_unit, points_from_norm, points_to_norm, rescale_then_crop, to_unit
+from fkd.data.splits import FOLDS, SPLIT_WAYS, fold_of, make_split, published_parts, shared_groups, split
 from fkd.errors import FkdError
+from fkd.pipeline.crop import transform
 from fkd.schema import KAGGLE15
 
 HEADER = [f"{name}_{axis}" for name in KAGGLE15.keypoints for axis in "xy"] + ["Image"]
@@ -200,6 +206,93 @@ class TestSplits:
         assert not set(self.groups[masks["validation"]]) & set(self.groups[masks["train"]])
 
 
+class TestWaysOfSplitting:
+    @pytest.fixture
+    def dataset(self):
+        n = 1200
+        points = np.zeros((n, 15, 2), np.float32)
+        points[::3, 0] = np.nan
+        groups = np.array([f"person {i % 240}" for i in range(n)])
+        published = np.where(np.arange(n) < 1000, "training", "test")
+        images = np.zeros((n, 4, 4), np.uint8)
+        return Dataset("x", KAGGLE15, images, points, groups, groups, np.arange(n).astype(str), published)
+
+    @pytest.mark.parametrize("way", SPLIT_WAYS)
+    def test_every_row_once_in_even_shares(self, dataset, way):
+        parts = make_split(dataset, way, test_share=0.2, validation_share=0.1, seed=3)
+        np.testing.assert_array_equal(sum(mask.astype(int) for mask in parts.values()), 1)
+        assert parts["test"].mean() == pytest.approx(0.167 if way == "files" else 0.2, abs=0.01)
+        assert parts["validation"].mean() == pytest.approx(0.1, abs=0.02)
+        assert dataset.complete[parts["test"]].mean() == pytest.approx(2 / 3, abs=0.01)
+
+    def test_the_seed_decides(self, dataset):
+        first, again, other = (make_split(dataset, "random", seed=seed)["test"] for seed in (0, 0, 1))
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
+
+    def test_shared_groups_are_counted(self, dataset):
+        by_group = shared_groups(dataset.groups, make_split(dataset, "group"))
+        assert by_group == {pair: [] for pair in by_group}
+        as_published = shared_groups(dataset.groups, published_parts(dataset))
+        assert len(as_published["test", "training"]) == 200
+
+    def test_files_need_a_test_file(self):
+        with pytest.raises(FkdError, match="without a test file"):
+            make_split(load_dataset("synthetic15"), "files")
+
+
+class TestMissingLabels:
+    def test_interpolation_is_pandas(self):
+        rng = np.random.default_rng(0)
+        points = rng.uniform(0, 96, (30, 15, 2))
+        points[rng.random(points.shape) < 0.4] = np.nan
+        points[:4, 2, 0], points[-3:, 3, 1], points[:, 5, 0] = np.nan, np.nan, np.nan
+        wanted = pd.DataFrame(points.reshape(30, -1)).interpolate().to_numpy()
+        np.testing.assert_allclose(interpolate_columns(points).reshape(30, -1), wanted)
+
+    def test_treatments(self):
+        part = load_dataset("synthetic15").subset(np.arange(6))
+        part.points_px[2, 4] = np.nan
+        assert treat_missing(part, "mask") is part
+        assert treat_missing(part, "drop").rows.tolist() == part.rows[[0, 1, 3, 4, 5]].tolist()
+        filled = treat_missing(part, "interpolate")
+        np.testing.assert_allclose(filled.points_px[2, 4], (part.points_px[1, 4] + part.points_px[3, 4]) / 2)
+        assert np.argwhere(invented(part, filled)).tolist() == [[2, 4]]
+        with pytest.raises(FkdError, match="mask, drop, interpolate"):
+            treat_missing(part, "guess")
+
+
+class TestScaling:
+    def test_every_grey_value_returns(self):
+        grey = np.arange(256, dtype=np.uint8)
+        assert (to_unit(grey).min(), to_unit(grey).max()) == (0, 1)
+        np.testing.assert_array_equal(from_unit(to_unit(grey)), grey)
+
+    @given(st.floats(-500, 500), st.floats(-500, 500), st.integers(2, 500), st.integers(2, 500))
+    def test_points_return(self, x, y, width, height):
+        point = np.array([x, y])
+        np.testing.assert_allclose(
+            points_from_norm(points_to_norm(point, width, height), width, height), point, atol=1e-9
+        )
+        np.testing.assert_allclose(points_to_norm(np.array([width - 1, 0]), width, height), [1, -1])
+
+    @given(st.integers(60, 400), st.integers(60, 400), st.integers(0, 9))
+    def test_rescale_then_crop_returns(self, width, height, seed):
+        rng = np.random.default_rng(seed)
+        points = rng.uniform(0, 60, (68, 2))
+        picture = np.zeros((height, width), np.uint8)
+        window, in_window, to_picture = rescale_then_crop(picture, points, rng)
+        assert window.shape == (224, 224)
+        np.testing.assert_allclose(transform(in_window, to_picture), points, atol=1e-9)
+
+    def test_the_window_shows_what_its_points_say(self):
+        x = np.tile(np.arange(300, dtype=np.uint8) // 2, (280, 1))
+        window, in_window, to_picture = rescale_then_crop(x, np.array([[150.0, 140.0]]))
+        seen = transform(np.array([[100.0, 50.0]]), to_picture)[0, 0]
+        assert window[50, 100] == pytest.approx(seen / 2, abs=1)
+        np.testing.assert_allclose(in_window, 111.5, atol=1.0)
+
+
 def test_near_duplicates_are_chained():
     rng = np.random.default_rng(3)
     faces = rng.integers(0, 256, (4, 96, 96)).astype(np.float32)
@@ -248,3 +341,5 @@ class TestRealData:
     def test_youtube_faces_counts_people(self, data_root):
         dataset = load_points68(data_root / "youtube_faces")
         assert (len(dataset), len(set(dataset.groups))) == (3872, 317)
+        shared = shared_groups(dataset.groups, published_parts(dataset))["test", "training"]
+        assert len(shared) == len(set(dataset.groups[dataset.published_split == "test"]))

@@ -58,9 +58,7 @@ class TestGood:
         upload = zipped({"faces.csv": files["faces.csv"], **{k[9:]: v for k, v in files.items() if "/" in k}})
         import_dataset(upload, "mine")
         dataset = load_dataset("mine")
-        in_source = (
-            dataset.points_px @ np.swapaxes(dataset.to_source[:, :, :2], 1, 2) + dataset.to_source[:, None, :, 2]
-        )
+        in_source = transform(dataset.points_px, dataset.to_source)
         wanted = np.loadtxt(io.BytesIO(files["faces.csv"]), delimiter=",", skiprows=1, usecols=range(1, 137))
         np.testing.assert_allclose(in_source.reshape(2, -1), wanted, atol=1e-3)
 

@@ -18,6 +18,7 @@ _FITTING_ROUNDS = 3
 _FEWEST_IN_STRATUM = 20
 _KEPT = 0.95  # share of the faces that each round of fitting keeps
 _RIDGE = 1e-3  # of the mean variance, added to each: labels are never exact
+_LEAST_VARIANCE = 1e-12  # so that faces that are all the same can be compared too
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def _trimmed_gaussian(deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _regularised(covariance: np.ndarray) -> np.ndarray:
-    return covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    ridge = max(_RIDGE * float(np.trace(covariance)) / len(covariance), _LEAST_VARIANCE)
+    return covariance + ridge * np.eye(len(covariance))
 
 
 def _patterns(present: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,0 +1,188 @@
+"""What is wrong with faces is found: planted errors of five kinds, light, copies, order, and size."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fkd.cli import main
+from fkd.curation import judge_of, quality_of
+from fkd.data import is_available, load_dataset
+from fkd.data.dataset import Dataset
+from fkd.data.quality import CHECKS, REGRESSION, measure_quality
+from fkd.data.shape import score_shapes, similarity
+from fkd.errors import FkdError
+from fkd.pipeline.crop import transform
+
+KINDS = ("swapped", "shifted", "one point", "another face", "mirrored")
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    return load_dataset("synthetic15")
+
+
+def plant(dataset: Dataset, rng: np.random.Generator, n: int = 40) -> tuple[Dataset, np.ndarray]:
+    """Wrong labels of five kinds in turn, in rows drawn from the complete ones."""
+    complete = np.flatnonzero(dataset.complete)
+    rows = rng.choice(complete, n, replace=False)
+    images, points = dataset.images_u8.copy(), dataset.points_px.copy()
+    partners = dataset.schema.mirror_partners
+    for i, row in enumerate(rows):
+        side, angle = np.ptp(points[row], axis=0).max(), rng.uniform(0, 2 * np.pi)
+        move = 0.12 * side * np.array([np.cos(angle), np.sin(angle)])
+        match KINDS[i % len(KINDS)]:
+            case "swapped":
+                a = rng.choice(np.flatnonzero(partners != np.arange(len(partners))))
+                points[row, [a, partners[a]]] = points[row, [partners[a], a]]
+            case "shifted":
+                points[row] += move
+            case "one point":
+                points[row, rng.integers(len(partners))] += move
+            case "another face":
+                points[row] = dataset.points_px[rng.choice(np.setdiff1d(complete, row))]
+            case "mirrored":
+                images[row] = images[row][:, ::-1]
+                points[row, :, 0] = images.shape[2] - 1 - points[row, :, 0]
+    return replace(dataset, images_u8=images, points_px=points), rows
+
+
+class TestPlantedErrors:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "synthetic15",
+            "synthetic68",
+            *(pytest.param(n, marks=[pytest.mark.data, pytest.mark.long]) for n in ("kaggle", "portraits68")),
+            pytest.param("youtube_faces", marks=[pytest.mark.data, pytest.mark.long]),
+        ],
+    )
+    def test_nine_of_ten_are_among_the_first_eighty(self, name, tmp_path, monkeypatch):
+        if not is_available(name):
+            pytest.skip(f"{name} is not under FKD_DATA")
+        dataset = load_dataset(name)
+        if judge_of(dataset.schema.name) is None:
+            pytest.skip(f"no shipped weights of {dataset.schema.name}")
+        monkeypatch.setenv("FKD_CACHE", str(tmp_path))
+        planted, rows = plant(dataset, np.random.default_rng(1))
+        ranking = quality_of(planted).ranking()
+        assert np.isin(rows, ranking[:80]).sum() >= 36
+
+    def test_without_weights_whole_faces_are_still_found(self, synthetic):
+        planted, rows = plant(synthetic, np.random.default_rng(1))
+        quality = measure_quality(planted)
+        assert quality.judge == REGRESSION
+        whole = [row for i, row in enumerate(rows) if KINDS[i % len(KINDS)] in ("shifted", "mirrored")]
+        assert np.isin(whole, quality.ranking()[:80]).sum() >= 0.9 * len(whole)
+
+    def test_the_moved_point_is_the_one_that_stands_out(self, synthetic):
+        points = synthetic.points_px.copy()
+        points[7, 10] += 0.12 * np.ptp(points[7], axis=0).max()
+        scores = score_shapes(points).point_scores
+        assert scores[7].argmax() == 10
+        assert scores[7, 10] > np.quantile(scores, 0.99)
+
+
+def judged(dataset: Dataset) -> np.ndarray:
+    """What a network would expect that is off by half a pixel."""
+    return dataset.points_px + np.random.default_rng(0).normal(0, 0.5, dataset.points_px.shape)
+
+
+@pytest.fixture(scope="module")
+def spoilt(synthetic):
+    """Rows 0 to 6 each with one fault."""
+    images, points = synthetic.images_u8.copy(), synthetic.points_px.copy()
+    images[0] = images[0] // 6
+    images[1] = 255 - (255 - images[1]) // 8
+    images[2] = cv2.GaussianBlur(images[2], (0, 0), 6)
+    images[3] = 120 + images[3] // 20
+    images[5] = images[4]
+    points[6, 0] = (-3, 40)
+    points[6, [13, 14]] = points[6, [14, 13]]  # the lips
+    to_source = synthetic.to_source.copy()
+    to_source[7] *= 0.3
+    points[8, 1:] = np.nan
+    dataset = replace(synthetic, images_u8=images, points_px=points, to_source=to_source)
+    return dataset, measure_quality(dataset, judged(synthetic), "a good judge")
+
+
+class TestMeasures:
+    @pytest.mark.parametrize(
+        ("check", "rows"),
+        [
+            ("dark", [0]),
+            ("bright", [1]),
+            ("blurred", [2]),
+            ("low contrast", [3]),
+            ("exact copy", [4, 5]),
+            ("near duplicate", [4, 5]),
+            ("outside", [6]),
+            ("wrong order", [6]),
+            ("small", [7]),
+            ("missing labels", [8]),
+        ],
+    )
+    def test_a_fault_is_flagged(self, spoilt, check, rows):
+        flagged = spoilt[1].flagged(check)
+        assert flagged[rows].all()
+        assert flagged.mean() < 0.1
+
+    def test_a_threshold_can_be_moved(self, spoilt):
+        _, quality = spoilt
+        assert quality.flagged("dark", 0).sum() == 0
+        assert quality.flagged("dark", 256).all()
+        with pytest.raises(FkdError, match="known are"):
+            quality.flagged("ugly")
+
+    def test_twins_point_at_each_other(self, spoilt):
+        assert spoilt[1].twins[[4, 5]].tolist() == [5, 4]
+
+    def test_tilt_follows_a_turned_picture(self, synthetic):
+        turned = np.rot90(synthetic.images_u8, -1, axes=(1, 2)).copy()
+        points = np.stack([95 - synthetic.points_px[..., 1], synthetic.points_px[..., 0]], axis=-1)
+        before = measure_quality(synthetic, judged(synthetic)).measures["tilt_deg"]
+        after = measure_quality(replace(synthetic, images_u8=turned, points_px=points), points).measures["tilt_deg"]
+        np.testing.assert_allclose((after - before) % 360, 90, atol=1e-3)
+
+    def test_two_labellers_are_compared_among_themselves(self, synthetic):
+        points = synthetic.points_px.copy()
+        rows = np.arange(0, 400, 4)
+        points[rows, 10, 1] += 8  # the second labeller puts the nose tip lower
+        points[np.ix_(rows, [2, 3, 4, 5])] = np.nan
+        suspicion = measure_quality(replace(synthetic, points_px=points), judged(synthetic)).ranking()[:80]
+        assert 10 <= np.isin(suspicion, rows).sum() <= 40
+
+
+class TestCuration:
+    def test_computed_once_and_cached(self, synthetic, tmp_path, monkeypatch):
+        monkeypatch.setenv("FKD_CACHE", str(tmp_path))
+        first = quality_of(synthetic, None)
+        monkeypatch.setattr("fkd.curation.measure_quality", None)  # would fail if it were called
+        again = quality_of(synthetic, None)
+        assert set(again.measures) >= {check.measure for check in CHECKS.values()}
+        np.testing.assert_array_equal(again.ranking(), first.ranking())
+
+    def test_changed_labels_are_measured_anew(self, synthetic, tmp_path, monkeypatch):
+        monkeypatch.setenv("FKD_CACHE", str(tmp_path))
+        quality_of(synthetic, None)
+        points = synthetic.points_px.copy()
+        points[0, 0] = np.nan
+        assert quality_of(replace(synthetic, points_px=points), None).measures["missing"][0] == 1
+
+    def test_info_prints_every_check(self, capsys):
+        assert main(["data", "info", "synthetic15", "--quality", "--weights", "none"]) == 0
+        shown = capsys.readouterr().out
+        assert all(name in shown for name in CHECKS)
+        assert "400 faces have all 15 points" in shown
+
+
+@given(st.floats(-3, 3), st.floats(0.1, 5), st.floats(-50, 50), st.floats(-50, 50), st.integers(0, 99))
+def test_a_similarity_is_recovered(angle, scale, x, y, seed):
+    points = np.random.default_rng(seed).normal(size=(1, 6, 2))
+    points[0, 2] = np.nan
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[[cos, -sin, x], [sin, cos, y]]])
+    np.testing.assert_allclose(similarity(points, transform(points, matrix)), matrix, atol=1e-8)
