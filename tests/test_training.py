@@ -62,11 +62,11 @@ def losses_of(run):
 
 def test_it_learns(config):
     config = dataclasses.replace(config, augmentation=Augmentation(mirror=True))
-    config = config.with_settings(["epochs=40", "learning_rate=0.01", "ema=0.9", "heatmap_sigma=0.7"])
+    config = config.with_settings(["epochs=60", "learning_rate=0.01", "ema=0.9", "heatmap_sigma=0.7"])
     run = start(config, "learns")
     loop.train(config, run)
     metrics = run.read_metrics()
-    assert [m["epoch"] for m in metrics] == list(range(1, 41))
+    assert [m["epoch"] for m in metrics] == list(range(1, 61))
     assert metrics[-1]["validation_nme"] < 0.5 * metrics[0]["validation_nme"]
     assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
 
