@@ -8,7 +8,12 @@ import streamlit as st
 
 from fkd.ui import frame
 
-page = frame.navigation([st.Page("pages/detect.py", title="Detect", icon=":material/face:", url_path="detect")])
+page = frame.navigation(
+    [
+        st.Page("pages/detect.py", title="Detect", icon=":material/face:", url_path="detect"),
+        st.Page("pages/explore.py", title="Explore", icon=":material/grid_view:", url_path="explore"),
+    ]
+)
 st.set_page_config(page_title=f"{page.title} · fkd", page_icon=frame.ICON, layout="wide")
 st.logo(frame.ICON, size="large")
 frame.run(page)

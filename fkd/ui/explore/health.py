@@ -25,7 +25,7 @@ def show_strip(source: Source) -> None:
                     icon_position="right",
                     disabled=value in ("0", "–"),
                     on_click=keys.open_faces,
-                    args=(show, sort, choice.HIGHEST if sort else None),
+                    args=(show, sort, choice.HIGHEST) if sort else (show,),
                 )
 
 

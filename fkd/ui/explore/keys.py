@@ -29,11 +29,12 @@ def forget_view() -> None:
     close_face()
 
 
-def open_faces(show: str, sort: str | None = None, order: str | None = None) -> None:
-    """Go to the browser of faces with this filter; for a button's `on_click`."""
-    forget_view()
-    given = {SECTION: FACES, SHOW: show, SORT: sort, ORDER: order}
-    st.session_state.update({key: value for key, value in given.items() if value is not None})
+def open_faces(show: str, sort: str = "row", order: str = "Lowest first") -> None:
+    """Go to the browser of faces with this filter and order; for a button's `on_click`."""
+    # Set and not popped: only a value that replaces another one gets into the address.
+    st.session_state.update({SECTION: FACES, SHOW: show, SORT: sort, ORDER: order, FIND: "", PAGE: 1})
+    st.session_state.pop(SPLIT, None)
+    close_face()
 
 
 def open_selection(rows: Sequence[int], show: str) -> None:
