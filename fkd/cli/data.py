@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fkd.errors import FkdError
+
+if TYPE_CHECKING:
+    from fkd.data.dataset import Dataset
+    from fkd.data.importing import Imported
 
 HELP = "list, describe, fetch and import datasets"
 _SHOWN = 10
@@ -32,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add(actions: argparse._SubParsersAction, name: str, text: str, act: object) -> argparse.ArgumentParser:
+def _add(actions: argparse._SubParsersAction, name: str, text: str, act: Callable) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
     parser.set_defaults(act=act)
     return parser
@@ -82,12 +88,10 @@ def _info(args: argparse.Namespace) -> None:
         _print_quality(dataset, None if args.weights == "none" else args.weights)
 
 
-def _print_quality(dataset: object, weights: str | None) -> None:
+def _print_quality(dataset: Dataset, weights: str | None) -> None:
     from fkd.curation import quality_of
-    from fkd.data.dataset import Dataset
     from fkd.data.quality import CHECKS
 
-    assert isinstance(dataset, Dataset)
     quality = quality_of(dataset, weights)
     print(f"  quality, labels judged by {quality.judge}:")
     for check in CHECKS.values():
@@ -124,10 +128,7 @@ def _show(what: str, share: float) -> None:
         print(f"\r{what}: {share:4.0%}\033[K", end="", file=sys.stderr, flush=True)
 
 
-def _report(imported: object) -> None:
-    from fkd.data.importing import Imported
-
-    assert isinstance(imported, Imported)
+def _report(imported: Imported) -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     for bad in imported.bad_rows[:_SHOWN]:

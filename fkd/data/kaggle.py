@@ -111,7 +111,7 @@ def read_kaggle_table(path: Path, *, skip_bad_rows: bool = False, labelled: bool
 def open_csv(path: Path) -> IO[bytes]:
     """A CSV, or the first one in a zip, as a binary file."""
     if path.suffix.lower() != ".zip":
-        return path.open("rb")
+        return path.open("rb", buffering=1 << 20)
     try:
         archive = zipfile.ZipFile(path)
         check_headers(archive, path)
