@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fkd.models import MODELS
 from fkd.weights import Card, find_weights, load_model, read_card
 
+NO_SCORES = "from how well a picture and its mirror image agree, which cannot tell a face from a pattern"
 DATA_TERMS = {
     "youtube_faces": "YouTube Faces frames with 68 points (Udacity's archive): research use, by its terms",
     "portraits68": "portraits of LFPW and HELEN with the 300-W annotation: research only, no commercial use",
@@ -37,6 +39,7 @@ def render_card(name_or_path: str | Path) -> str:
         "Input": f"{card.input_size}x{card.input_size} grey in [0, 1], {card.crop.scale:.2f} times the tight box",
         "Trained": f"{card.training.get('date')}, {card.training.get('epoch')} epochs, "
         f"{card.training.get('minutes')} minutes, torch {card.training.get('versions', {}).get('torch')}",
+        "Scores": "learned" if MODELS[card.model].gives_scores else NO_SCORES,
         "Held out": f"fold {config.get('fold')} of five, by person or cluster of near-duplicates",
     }
     lines = [f"# {card.name}", "", "| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())]

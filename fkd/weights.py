@@ -190,6 +190,7 @@ def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     aside = path.with_name(f"{path.name}.tmp")
     try:
         save_file(tensors, aside, metadata={_HEADER_KEY: card.to_json()})
+        aside.chmod(0o644)  # safetensors writes files that only their owner may read
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

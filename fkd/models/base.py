@@ -30,7 +30,10 @@ class KeypointNetwork(nn.Module):
     Attributes:
         keypoints: k, the number of points.
         input_size: side of the square crop in pixels.
+        gives_scores: whether it says how sure it is of each point and of there being a face.
     """
+
+    gives_scores = False
 
     def __init__(self, keypoints: int, input_size: int) -> None:
         super().__init__()

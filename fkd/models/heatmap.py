@@ -30,6 +30,8 @@ class HeatmapNetwork(KeypointNetwork):
         fused: channels of the top-down path.
     """
 
+    gives_scores = True
+
     def __init__(
         self,
         keypoints: int,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fkd.cards import render_card
+from fkd.cards import NO_SCORES, render_card
 from fkd.errors import FkdError
+from fkd.models import MODELS
 from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.draw import DrawOptions
 from fkd.pipeline.predict import MIN_FACE_SCORE
@@ -51,6 +52,8 @@ def choose_weights() -> str:
     except FkdError:
         return weights  # the page says what is wrong with them; here others can still be chosen
     st.caption(f"{len(card.schema)} keypoints · {card.input_size} px crop")
+    if not MODELS[card.model].gives_scores:
+        st.caption(f":material/warning: Its scores come {NO_SCORES}.")
     about = st.popover("About these weights", icon=":material/info:", width="stretch", on_change="rerun")
     if about.open:
         about.markdown(render_card(weights), anchors=False)
