@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fkd.crop import cut, tight_boxes, transform
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.kaggle import SIDE
@@ -29,7 +30,6 @@ from fkd.data.splits import fold_of
 from fkd.evaluate import crop_maps
 from fkd.images import read_image, to_gray
 from fkd.paths import data_root
-from fkd.pipeline.crop import cut, tight_boxes, transform
 from fkd.pipeline.detect import CASCADES, HaarOptions, load_cascade
 from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
 from fkd.pipeline.predict import Pipeline

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from fkd.crop import CropFrame, cut, tight_boxes, transform
 from fkd.data.dataset import Dataset
 from fkd.data.splits import fold_of
 from fkd.errors import FkdError
 from fkd.metrics import face_nme, summarise
-from fkd.pipeline.crop import CropFrame, cut, tight_boxes, transform
 from fkd.weights import LoadedModel
 
 SPLITS = ("test", "train", "all")

@@ -15,10 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from fkd.crop import CropFrame
 from fkd.errors import FkdError
 from fkd.models import KeypointNetwork, create_model, norm_to_px
 from fkd.paths import weights_root
-from fkd.pipeline.crop import CropFrame
 from fkd.schema import Schema, get_schema
 
 _HEADER_KEY = "fkd"

@@ -15,8 +15,8 @@ from PIL import Image
 
 from fkd import paths
 from fkd.cli import main
+from fkd.crop import CropFrame
 from fkd.models import create_model
-from fkd.pipeline.crop import CropFrame
 from fkd.schema import KAGGLE15
 from fkd.weights import Card, save_weights
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.pipeline.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
 
 
 def test_the_box_fills_its_share_of_the_crop():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fkd.crop import transform
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset, concatenate
 from fkd.data.duplicates import near_duplicate_clusters
@@ -19,7 +20,6 @@ from fkd.data.points68 import group_of, load_points68
 from fkd.data.scaling import from_unit, points_from_norm, points_to_norm, rescale_then_crop, to_unit
 from fkd.data.splits import FOLDS, SPLIT_WAYS, fold_of, make_split, published_parts, shared_groups, split
 from fkd.errors import FkdError
-from fkd.pipeline.crop import transform
 from fkd.schema import KAGGLE15
 
 HEADER = [f"{name}_{axis}" for name in KAGGLE15.keypoints for axis in "xy"] + ["Image"]

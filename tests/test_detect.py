@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import skimage.data
 
+from fkd.crop import tight_boxes
 from fkd.data.points68 import read_points_table
 from fkd.errors import FkdError
 from fkd.images import read_image, to_gray
-from fkd.pipeline.crop import tight_boxes
 from fkd.pipeline.detect import CASCADES, HaarDetector, HaarOptions, suppress_overlaps, tight_from_haar
 
 FACE_CENTRE = np.array([222.0, 117.0])  # between the astronaut's cheeks

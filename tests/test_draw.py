@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fkd.crop import tight_boxes
 from fkd.data.synthetic import render_face
-from fkd.pipeline.crop import tight_boxes
 from fkd.pipeline.draw import DrawOptions, draw_faces, draw_points
 from fkd.pipeline.face import Face
 from fkd.schema import IBUG68, KAGGLE15, PREDICTION_COLOUR, Schema

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fkd.cli import main
+from fkd.crop import transform
 from fkd.data import dataset_names, is_available, load_dataset
 from fkd.data.importing import import_dataset
 from fkd.data.kaggle import load_kaggle_test
 from fkd.errors import FkdError
-from fkd.pipeline.crop import transform
 from tests.uploads import HEADER, kaggle_rows, points68_files, zipped
 
 

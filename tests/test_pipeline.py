@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fkd.crop import CropFrame, tight_boxes, transform
 from fkd.data.synthetic import render_face
-from fkd.pipeline.crop import CropFrame, tight_boxes, transform
 from fkd.pipeline.detect import Detections
 from fkd.pipeline.framing import eye_angles_deg, tight_boxes_from_points, upright_frames
 from fkd.pipeline.predict import Pipeline

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fkd.cli import main
+from fkd.crop import transform
 from fkd.curation import judge_of, quality_of
 from fkd.data import is_available, load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.quality import CHECKS, REGRESSION, measure_quality
 from fkd.data.shape import score_shapes, similarity
 from fkd.errors import FkdError
-from fkd.pipeline.crop import transform
 
 KINDS = ("swapped", "shifted", "one point", "another face", "mirrored")
 

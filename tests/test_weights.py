@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import save_file
 
 from fkd.cards import render_card
+from fkd.crop import CropFrame
 from fkd.data import load_dataset
 from fkd.errors import FkdError
 from fkd.evaluate import evaluate
 from fkd.models import create_model, norm_to_px
 from fkd.paths import weights_root
-from fkd.pipeline.crop import CropFrame
 from fkd.schema import IBUG68, KAGGLE15
 from fkd.weights import Card, list_weights, load_model, read_card, save_weights
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
 from fkd.data.dataset import Dataset
-from fkd.pipeline.crop import CropFrame, cut, invert, tight_boxes, transform
 
 _SIDE = 64
 _FRAME = CropFrame(scale=1.2)

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
 from fkd.data.kaggle import BadRow
 from fkd.errors import FkdError
-from fkd.pipeline.crop import CropFrame, cut, invert, tight_boxes, transform
 from fkd.schema import IBUG68
 
 # A stored picture shows twice the tight box, at about the resolution the networks see.

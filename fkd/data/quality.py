@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fkd.crop import transform
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import exact_copies, most_alike
 from fkd.data.expect import expected_points, tight_boxes_or_nan
 from fkd.data.shape import judge, score_shapes
 from fkd.errors import FkdError
-from fkd.pipeline.crop import transform
 from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 
 REGRESSION = "regression"

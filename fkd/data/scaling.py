@@ -49,7 +49,7 @@ def rescale_then_crop(
 
     Returns:
         The window, the points in it, and the (2, 3) map from its pixels to the picture's, which
-        `fkd.pipeline.crop.transform` and `invert` take the points back and forth by.
+        `fkd.crop.transform` and `invert` take the points back and forth by.
     """
     height, width = image_u8.shape[:2]
     scale = side / min(height, width)

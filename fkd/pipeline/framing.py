@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fkd.pipeline.crop import tight_boxes
+from fkd.crop import tight_boxes
 from fkd.schema import IBUG68, KAGGLE15, Schema
 
 # From the width and height of the box round the 15 points of an upright face: how far below its

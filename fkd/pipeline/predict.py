@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fkd.crop import cut, transform
 from fkd.images import to_gray
-from fkd.pipeline.crop import cut, transform
 from fkd.pipeline.detect import HaarDetector, HaarOptions
 from fkd.pipeline.face import Face
 from fkd.pipeline.framing import upright_frames

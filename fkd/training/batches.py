@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from fkd.augment import change_light, compose, cover, draw_maps, warp_images, warp_points
+from fkd.crop import CropFrame, tight_boxes
 from fkd.data.dataset import Dataset
 from fkd.data.label_offsets import label_offsets_px
 from fkd.models import px_to_norm
-from fkd.pipeline.crop import CropFrame, tight_boxes
 from fkd.schema import Schema
 from fkd.training.config import TrainConfig
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fkd.augment import Augmentation
+from fkd.crop import CropFrame
 from fkd.data.missing import TREATMENTS
 from fkd.errors import FkdError
 from fkd.models import MODELS
 from fkd.options import check, option
-from fkd.pipeline.crop import CropFrame
 
 _ANY = {"choices": None, "low": None, "high": None}
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from fkd.crop import transform
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.missing import treat_missing
@@ -26,7 +27,6 @@ from fkd.errors import FkdError
 from fkd.losses import heatmap_loss, point_loss
 from fkd.metrics import face_nme, rmse_px
 from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
-from fkd.pipeline.crop import transform
 from fkd.training.batches import Batch, FaceBatches, eye_distances
 from fkd.training.config import TrainConfig
 from fkd.training.provenance import provenance, versions

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fkd.pipeline.crop import invert, transform
+from fkd.crop import invert, transform
 from fkd.pipeline.draw import DrawOptions, draw_faces, draw_points
 from fkd.pipeline.face import Face
 from fkd.schema import Schema

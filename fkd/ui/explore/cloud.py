@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from fkd.crop import cut, invert
 from fkd.data.dataset import Dataset
 from fkd.data.shape import score_shapes
-from fkd.pipeline.crop import cut, invert
 from fkd.ui.explore.pictures import MODEBAR, picture_figure
 from fkd.ui.explore.source import Source
 

@@ -7,10 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from fkd.crop import transform
 from fkd.data.dataset import Dataset
 from fkd.data.missing import TREATMENTS, interpolate_columns, invented, treat_missing
 from fkd.data.shape import similarity
-from fkd.pipeline.crop import transform
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.pictures import MODEBAR, picture_figure, with_points

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import streamlit as st
 
+from fkd.crop import invert, transform
 from fkd.data.dataset import Dataset
-from fkd.pipeline.crop import invert, transform
 
 COLUMNS = ("row", "source", "note", "keypoint", "x", "y")
 
