@@ -82,7 +82,7 @@ def kill(folder):
 
 
 def test_a_killed_run_is_lost_and_goes_on_to_the_same_metrics(root):
-    epochs, dice = 60, random.Random(0)
+    epochs, dice = 500, random.Random(0)  # so many that no machine finishes before it is killed twice
     whole, killed = make("whole", epochs), make("killed", epochs)
     launch.launch(whole, "cpu")
     wait_for(lambda: state("whole") == "finished")
