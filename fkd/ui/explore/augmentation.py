@@ -12,8 +12,8 @@ from fkd.augment import Augmentation, change_light, cover, draw_maps, warp_image
 from fkd.data.dataset import Dataset
 from fkd.schema import Schema
 from fkd.ui.explore import keys
-from fkd.ui.explore.pictures import with_points
 from fkd.ui.explore.source import Source
+from fkd.ui.pictures import with_points
 
 # Strong enough to be seen; training has its own values.
 STRENGTHS = Augmentation(rotation_deg=25, scale=0.2, shift=0.1, mirror=True, light=0.5, noise=0.08, blur=1.0, cover=1.0)

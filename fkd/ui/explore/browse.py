@@ -8,8 +8,8 @@ import streamlit as st
 from fkd.data.quality import CHECKS
 from fkd.ui.explore import choice, face, keys
 from fkd.ui.explore.notes import Notes, csv_text
-from fkd.ui.explore.pictures import thumbnail
 from fkd.ui.explore.source import Source
+from fkd.ui.pictures import thumbnail
 
 _ON_A_PAGE = 24
 _SMALL_PX = 132

@@ -12,8 +12,8 @@ import streamlit as st
 from fkd.crop import cut, invert
 from fkd.data.dataset import Dataset
 from fkd.data.shape import score_shapes
-from fkd.ui.explore.pictures import MODEBAR, picture_figure
 from fkd.ui.explore.source import Source
+from fkd.ui.pictures import MODEBAR, picture_figure
 
 RAW, ALIGNED = "As labelled", "Aligned"
 POINTS, DENSITY, ELLIPSES = "Points", "Density", "Ellipses"

@@ -8,8 +8,8 @@ import streamlit as st
 
 from fkd.data.quality import CHECKS
 from fkd.ui.explore import choice, keys
-from fkd.ui.explore.pictures import MODEBAR
 from fkd.ui.explore.source import Source
+from fkd.ui.pictures import MODEBAR
 
 MEASURES = {
     "brightness": "Brightness, mean grey value",

@@ -12,8 +12,8 @@ from fkd.data.quality import CHECKS
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from fkd.ui.explore import keys
 from fkd.ui.explore.notes import Notes, in_source
-from fkd.ui.explore.pictures import MODEBAR, picture_figure
 from fkd.ui.explore.source import Source
+from fkd.ui.pictures import MODEBAR, picture_figure
 
 _NAMES, _EXPECTED = "Names", "Expected points"
 

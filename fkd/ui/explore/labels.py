@@ -13,8 +13,8 @@ from fkd.data.missing import TREATMENTS, interpolate_columns, invented, treat_mi
 from fkd.data.shape import similarity
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from fkd.ui.explore import choice, keys
-from fkd.ui.explore.pictures import MODEBAR, picture_figure, with_points
 from fkd.ui.explore.source import Source
+from fkd.ui.pictures import MODEBAR, picture_figure, with_points
 
 _BANDS = 150
 _MEAN_OF = 500  # faces in a mean picture
