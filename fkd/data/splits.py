@@ -11,7 +11,9 @@ from fkd.data.dataset import Dataset
 from fkd.errors import FkdError
 
 FOLDS = 5
+BY_FOLD = "fold"
 SPLIT_WAYS = ("group", "random", "files")
+SPLITS = (BY_FOLD, *SPLIT_WAYS)
 
 
 def fold_of(groups: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 from fkd.augment import Augmentation
 from fkd.crop import CropFrame
 from fkd.data.missing import TREATMENTS
+from fkd.data.splits import SPLITS
 from fkd.errors import FkdError
 from fkd.models import MODELS
 from fkd.options import check, option
@@ -26,7 +27,12 @@ class TrainConfig:
 
     recipe: str = option("heatmap68", "Name of the recipe these settings come from")
     data: str = option("youtube_faces", "Datasets, joined with +")
+    split: str = option(
+        "fold", "What is held out: a fold of groups by name; or drawn by group or at random; or files", choices=SPLITS
+    )
     fold: int = option(0, "Fold held out as test; -1 trains on all", low=-1, high=4)
+    test_share: float = option(0.2, "Share of the faces held out as test, where it is drawn", low=0, high=0.9)
+    split_seed: int = option(0, "Where the drawing of a split starts", low=0, high=2**31 - 1)
     validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
     missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS)
     model: str = option("heatmap", "Network", choices=tuple(MODELS))

@@ -19,17 +19,15 @@ from torch import nn
 from tqdm import tqdm
 
 from fkd.crop import transform
-from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
-from fkd.data.missing import treat_missing
-from fkd.data.splits import split
 from fkd.errors import FkdError
 from fkd.losses import heatmap_loss, point_loss
 from fkd.metrics import face_nme, rmse_px
 from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
 from fkd.training.batches import Batch, FaceBatches, eye_distances
 from fkd.training.config import TrainConfig
-from fkd.training.provenance import provenance, versions
+from fkd.training.faces import RunFaces, load_faces
+from fkd.training.provenance import versions
 from fkd.training.run import RunFolder
 from fkd.weights import Card, predict_flip_averaged, save_weights
 
@@ -99,12 +97,11 @@ class Trainer:
     def __init__(self, config: TrainConfig, run: RunFolder, device: torch.device) -> None:
         self.config, self.run, self.device = config, run, device
         torch.manual_seed(config.seed)
-        dataset = load_dataset(config.data)
-        masks = split(dataset, None if config.fold < 0 else config.fold, config.validation_share)
-        self.schema = dataset.schema
-        self._record(provenance(dataset, masks))
-        self.train_faces = FaceBatches(_to_learn(dataset.subset(masks["train"]), config), config, device)
-        self.validation = Validation(dataset.subset(masks["validation"]), config, device)
+        faces = load_faces(config)
+        self.schema = faces.train.schema
+        self._record(faces)
+        self.train_faces = FaceBatches(faces.train, config, device)
+        self.validation = Validation(faces.validation, config, device)
         network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if config.compile else self.network
@@ -117,12 +114,13 @@ class Trainer:
         self.epoch, self.best, self.best_epoch = 0, math.inf, 0
         self.seconds = 0.0
 
-    def _record(self, made_with: dict[str, Any]) -> None:
+    def _record(self, faces: RunFaces) -> None:
         """Keep what the run is made with; a resumed one must have the faces it was started with."""
         before = self.run.read_made_with()
-        if before and before["data_hash"] != made_with["data_hash"]:
+        if before and before["data_hash"] != faces.made_with["data_hash"]:
             raise FkdError(f"The faces of {self.config.data} have changed since the run was started; start a new run.")
-        self.run.write_config(self.config.as_dict(), made_with)
+        self.run.write_split(faces.split_csv)
+        self.run.write_config(self.config.as_dict(), faces.made_with)
 
     def run_epochs(self) -> None:
         """Train from the current epoch to the last, or until the validation faces show no more progress."""
@@ -312,14 +310,6 @@ def predict_faces(network: KeypointNetwork, batches: FaceBatches) -> np.ndarray:
     network.train(was_training)
     crop_px = norm_to_px(torch.cat(crops), batches.config.input_size).float().cpu().numpy()
     return transform(crop_px, batches.maps.cpu().numpy()).astype(np.float32)
-
-
-def _to_learn(faces: Dataset, config: TrainConfig) -> Dataset:
-    """Training faces with their missing labels treated; those that training watches keep theirs."""
-    treated = treat_missing(faces, config.missing)
-    if not len(treated):
-        raise FkdError(f"No face of {config.data} is left to train on; try other data, or --set missing=mask.")
-    return treated
 
 
 def total_loss(output: Output, batch: Batch, config: TrainConfig, eyes: torch.Tensor) -> torch.Tensor:

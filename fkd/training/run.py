@@ -1,6 +1,7 @@
 """A run: one training, and the folder that holds all of it.
 
 config.json     the settings it was started with, and under "made_with" versions, data and split
+split.csv       which faces it learns from, watches, and never sees
 metrics.jsonl   one line per epoch, only ever appended to
 status.json     state, progress and a heartbeat, replaced atomically
 log.txt         what the training said
@@ -84,6 +85,10 @@ class RunFolder:
     def write_config(self, config: dict[str, Any], made_with: dict[str, Any] | None = None) -> None:
         """Replace config.json."""
         self._replace("config.json", json.dumps({**config, **({_MADE_WITH: made_with} if made_with else {})}, indent=2))
+
+    def write_split(self, text: str) -> None:
+        """Replace split.csv."""
+        self._replace("split.csv", text)
 
     def write_status(self, state: str, **progress: Any) -> None:
         """Replace status.json; `state` is waiting, running, finished, stopped or failed.
