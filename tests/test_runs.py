@@ -14,9 +14,9 @@ import pytest
 from fkd.cli import main
 from fkd.data.kaggle import COORDINATES
 from fkd.errors import FkdError
+from fkd.lock import FileLock
 from fkd.training import launch
 from fkd.training.config import TrainConfig
-from fkd.training.lock import FileLock
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue, queues

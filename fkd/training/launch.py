@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fkd.errors import FkdError
+from fkd.lock import FileLock
 from fkd.paths import PROJECT_ROOT, runs_root
-from fkd.training.lock import FileLock
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue, queues
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from fkd.lock import FileLock
 from fkd.paths import runs_root
-from fkd.training.lock import FileLock
 
 
 class Queue:
