@@ -19,9 +19,14 @@ def option(
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
+    label: str | None = None,
 ) -> Any:
-    """A dataclass field with its help text and, for a number, its range or, for a name, its choices."""
-    return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
+    """A dataclass field with its help text and, for a number, its range or, for a name, its choices.
+
+    A form labels it with the field's name unless a `label` is given.
+    """
+    metadata = {"help": help, "choices": choices, "low": low, "high": high, "label": label}
+    return field(default=default, metadata=metadata)
 
 
 def check(options: Any) -> None:

@@ -18,7 +18,17 @@ from fkd.errors import FkdError
 from fkd.models import MODELS
 from fkd.options import check, option
 
-_ANY = {"choices": None, "low": None, "high": None}
+_ANY = {"choices": None, "low": None, "high": None, "label": None}
+# Headings under which a form folds settings away; those that are in none are always shown.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Split": ("split", "fold", "test_share", "split_seed", "validation_share"),
+    "Picture": ("input_size", "crop_scale", "crop_shift_y", "whole_picture"),
+    "Network": ("model", "model_args"),
+    "Optimizer": ("optimizer", "schedule", "warm_up", "weight_decay", "clip_norm", "ema"),
+    "Losses": ("heatmap_weight", "heatmap_sigma", "score_weight", "negatives"),
+    "Augmentation": ("augmentation",),
+    "Machine": ("precision", "compile", "keep_every", "seed"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class TrainConfig:
     test_share: float = option(0.2, "Share of the faces held out as test, where it is drawn", low=0, high=0.9)
     split_seed: int = option(0, "Where the drawing of a split starts", low=0, high=2**31 - 1)
     validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
-    missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS)
+    missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS, label="Missing labels")
     model: str = option("heatmap", "Network", choices=tuple(MODELS))
     model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})
     input_size: int = option(128, "Side of the crop the network sees, in pixels", low=32, high=512)
@@ -49,7 +59,9 @@ class TrainConfig:
     warm_up: float = option(0.1, "Share of the training in which the learning rate rises", low=0, high=0.9)
     weight_decay: float = option(0.02, "Decay of the parameters (adamw)", low=0, high=1)
     clip_norm: float = option(5.0, "Largest norm of the gradient; 0 for none", low=0, high=1000)
-    ema: float = option(0.998, "Decay of the running mean of the parameters; 0 for none", low=0, high=0.99999)
+    ema: float = option(
+        0.998, "Decay of the running mean of the parameters; 0 for none", low=0, high=0.99999, label="EMA"
+    )
     loss: str = option("log", "Loss on the points", choices=("mse", "l1", "wing", "log"))
     heatmap_weight: float = option(0.5, "Weight of the cross-entropy on heatmaps; 0 for none", low=0, high=10)
     heatmap_sigma: float = option(1.0, "Deviation of the heatmaps' Gaussian, in cells", low=0.3, high=5)
@@ -104,6 +116,27 @@ class TrainConfig:
             else:
                 changed = _replace(changed, name, text)
         return changed
+
+    def checked(self) -> TrainConfig:
+        """The configuration itself; `FkdError` names a setting that lies outside its range or choices."""
+        for settings in (self, self.augmentation):
+            try:
+                check(settings)
+            except ValueError as error:
+                raise FkdError(f"{error}.") from None
+        return self
+
+
+def changes(settings: dict[str, Any], base: dict[str, Any], prefix: str = "") -> list[str]:
+    """The `field=value` texts that `with_settings` makes `settings` from `base` with; both as `as_dict` gives them."""
+    texts = []
+    for key, value in base.items():
+        changed = settings.get(key, value)
+        if key == "augmentation":
+            texts += changes(changed, value, "augmentation.")
+        elif changed != value:
+            texts.append(f"{prefix}{key}={json.dumps(changed) if isinstance(changed, dict) else changed}")
+    return texts
 
 
 def _replace(settings: Any, name: str, text: str) -> Any:
