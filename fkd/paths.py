@@ -1,11 +1,15 @@
-"""Where fkd finds and puts files; each place can be moved by an environment variable."""
+"""Where fkd finds and puts files; each place can be moved by an environment variable, and no file is seen half."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
+
+from fkd.errors import FkdError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,3 +32,24 @@ def weights_root() -> Path:
 def runs_root() -> Path:
     """Folder with one folder per training run: `FKD_RUNS`, or `runs/` in the project."""
     return Path(os.environ.get("FKD_RUNS") or PROJECT_ROOT / "runs")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Another name beside `path` to write to; what is there when the block ends well is renamed to `path`.
+
+    So nobody ever sees half a file, and a write that fails leaves what was there before.
+
+    Raises:
+        FkdError: the place cannot be written to.
+    """
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        aside.replace(path)
+    except OSError as error:
+        raise FkdError(f"{path} cannot be written ({error.strerror or error}); name another place.") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -21,6 +21,7 @@ from typing import Protocol, TextIO
 import numpy as np
 
 from fkd.errors import FkdError
+from fkd.paths import written_aside
 from fkd.pipeline.face import Face
 from fkd.schema import Schema
 
@@ -83,21 +84,13 @@ def open_writer(path: Path, schema: Schema) -> Iterator[Writer]:
         FkdError: the ending is none of `.jsonl`, `.csv` and `.parquet`, or the place cannot be written to.
     """
     suffix = checked_suffix(path)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as aside:
         if suffix == ".parquet":
             with _ParquetWriter(aside, schema) as writer:
                 yield writer
         else:
             with aside.open("w", encoding="utf-8", newline="") as file:
                 yield JsonLinesWriter(file) if suffix == ".jsonl" else _CsvWriter(file, schema)
-        aside.replace(path)
-    except OSError as error:
-        raise FkdError(f"{path} cannot be written ({error.strerror or error}); name another place.") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def checked_suffix(path: Path) -> str:
