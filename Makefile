@@ -50,6 +50,7 @@ $(VENV)/created.stamp:
 $(VENV)/app.stamp: requirements.txt | $(VENV)/created.stamp
 	@echo "Installing what the app needs into $(VENV); the first time takes some minutes."
 	$(PIP_INSTALL) -r requirements.txt
+	$(PIP_INSTALL) --no-deps --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/app.stamp

@@ -15,5 +15,5 @@ page = frame.navigation(
     ]
 )
 st.set_page_config(page_title=f"{page.title} · fkd", page_icon=frame.ICON, layout="wide")
-st.logo(frame.ICON, size="large")
+st.logo(frame.LOGO, size="large", icon_image=frame.ICON)
 frame.run(page)

@@ -37,7 +37,7 @@ def render_card(name_or_path: str | Path) -> str:
         "Points": f"{len(card.schema)} (`{card.schema.name}`)",
         "Network": f"`{card.model}`, {parameters / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.1f} MB",
         "Input": f"{card.input_size}x{card.input_size} grey in [0, 1], {card.crop.scale:.2f} times the tight box",
-        "Trained": f"{card.training.get('date')}, {card.training.get('epoch')} epochs, "
+        "Trained": f"{card.training.get('date')}, {_epochs(card)}, "
         f"{card.training.get('minutes')} minutes, torch {card.training.get('versions', {}).get('torch')}",
         "Scores": "learned" if MODELS[card.model].gives_scores else NO_SCORES,
         "Held out": f"fold {config.get('fold')} of five, by person or cluster of near-duplicates",
@@ -87,3 +87,8 @@ def _commands(card: Card) -> list[str]:
         f"python -m fkd train --recipe {card.training.get('recipe')}{settings} --run {run}",
         f"python -m fkd promote {run} --name {card.name}",
     ]
+
+
+def _epochs(card: Card) -> str:
+    epochs = card.training.get("epoch")
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"

@@ -35,7 +35,7 @@ class DrawOptions:
     show_edges: bool = option(True, "Join neighbouring points by lines.")
     labels: str = option(
         "none",
-        "Write at each point its name, or its number as points are counted in files, from 0.",
+        "Write at each point its name, where there is room, or its number as points are counted in files, from 0.",
         choices=("none", "names", "numbers"),
     )
     point_size: float = option(1.0, "Size of the points; 1 suits the size of each face.", low=0.2, high=5.0)
@@ -102,16 +102,21 @@ def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
     _strokes(canvas, [path], [_WHITE], width, opacity=0.9)
     size = max(10, round(0.075 * _face_px(face)))
     x, y = face.box_xyxy[0] + 0.1 * size, face.box_xyxy[1] - 1.5 * size
-    _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), f"{face.score:.0%}", size)
+    _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), f"{face.score:.2f}", size)
 
 
 def _draw_labels(canvas: np.ndarray, face: Face, texts: Sequence[str], radius: float) -> None:
-    """Write beside each point, away from the middle of the face."""
-    size = max(9, round(_face_px(face) * (0.022 if len(texts) > 30 else 0.035)))
+    """Write beside each point, away from the middle of the face; a text that would cover another is left out."""
+    size = max(9, round(_face_px(face) * (0.024 if len(texts) > 30 else 0.035)))
     middle = face.points_px[:, 0].mean()
+    taken = np.empty((0, 4))
     for (x, y), text in zip(face.points_px, texts, strict=True):
-        aside = 1.6 * radius if x >= middle else -1.6 * radius - _font(size).getlength(text)
-        _text(canvas, (x + aside, y - 0.6 * size), text, size)
+        length = _font(size).getlength(text)
+        left = x + 1.6 * radius if x >= middle else x - 1.6 * radius - length
+        box = np.array([left, y - 0.6 * size, left + length, y + 0.6 * size])
+        if not ((box[:2] < taken[:, 2:]) & (taken[:, :2] < box[2:])).all(axis=1).any():
+            taken = np.vstack([taken, box])
+            _text(canvas, (left, y - 0.6 * size), text, size)
 
 
 def _strokes(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import Page
 
 ICON = str(Path(__file__).with_name("icon.svg"))
+LOGO = str(Path(__file__).with_name("logo.svg"))
 
 _FRAMED = "frame.is_up"
 _WANTED = "frame.wanted_page"

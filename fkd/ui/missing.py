@@ -20,7 +20,7 @@ def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
     """Where no face is shown, say so and offer ways on; where boxes were given, the way back."""
     if photo.digest in given_boxes():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info("These points are for the box you gave.", icon=":material/crop_free:", width="stretch")
+            st.info(f"These points are for {_told(photo, analysis)}.", icon=":material/crop_free:", width="stretch")
             st.button("Search for faces again", on_click=_take_back, args=(photo.digest,))
     elif not analysis.faces:
         _offer_ways_on(photo, analysis)
@@ -44,14 +44,13 @@ def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
                 on_click=st.session_state.update,
                 args=(changes,),
             )
-        whole = ((-0.5, -0.5, analysis.width - 0.5, analysis.height - 0.5),)  # to the outer edges of its pixels
-        st.button("Treat the whole photo as a face", on_click=_give, args=(photo.digest, whole))
+        st.button("Treat the whole photo as a face", on_click=_give, args=(photo.digest, _whole(analysis)))
     box_by_numbers(photo, analysis)
 
 
 def box_by_numbers(photo: Photo, analysis: Analysis) -> None:
     """A form for the corners of a face's box."""
-    with st.expander("Draw a box by numbers", icon=":material/crop_free:"):
+    with st.expander("Give a box by numbers", icon=":material/crop_free:"):
         st.caption("Round one face, from brows to chin and from jaw to jaw, in pixels of the photo.")
         right, bottom = analysis.width - 1, analysis.height - 1
         with st.form(f"box.{photo.digest}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
@@ -66,10 +65,22 @@ def box_by_numbers(photo: Photo, analysis: Analysis) -> None:
 
 
 def _give_typed(digest: str) -> None:
-    """Give the box of the form; its corners may have been typed in any order."""
+    """Give the box of the form; corners typed in the wrong order are put right, in the form too."""
+    for low, high in (("x0", "x1"), ("y0", "y1")):
+        keys = f"{digest}.{low}", f"{digest}.{high}"
+        ordered = sorted(st.session_state[key] for key in keys)
+        st.session_state.update(zip(keys, ordered, strict=True))
     x0, y0, x1, y1 = (st.session_state[f"{digest}.{corner}"] for corner in ("x0", "y0", "x1", "y1"))
-    edges = (min(x0, x1) - 0.5, min(y0, y1) - 0.5, max(x0, x1) + 0.5, max(y0, y1) + 0.5)
-    _give(digest, (edges,))
+    _give(digest, ((x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5),))
+
+
+def _whole(analysis: Analysis) -> Boxes:
+    """The whole photo as a box, to the outer edges of its pixels."""
+    return ((-0.5, -0.5, analysis.width - 0.5, analysis.height - 0.5),)
+
+
+def _told(photo: Photo, analysis: Analysis) -> str:
+    return "the whole photo" if given_boxes()[photo.digest] == _whole(analysis) else "the box you gave"
 
 
 def _give(digest: str, boxes: Boxes) -> None:

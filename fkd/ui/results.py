@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Literal
 
-import cv2
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from fkd.crop import invert, transform
-from fkd.pipeline.draw import DrawOptions, draw_faces, draw_points
+from fkd.pipeline.draw import DrawOptions, draw_faces
 from fkd.pipeline.face import Face
 from fkd.schema import Schema
 from fkd.ui.photos import Analysis, Photo
+from fkd.ui.pictures import MODEBAR, picture_figure
 
 _STEPS = {"read": "Read", "detect": "Find faces", "crop": "Crop", "predict": "Predict", "draw": "Draw"}
 _FACES_AT_ONCE = 6
-_CROP_PX = 512
 _NAME_LENGTH = 16
+_TALLEST_PX = 800
 
 
 def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
@@ -27,14 +29,15 @@ def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
     shown = st.session_state.get("detect.shown")
     digests = [photo.digest for photo, _ in pairs]
     index = digests.index(shown) if shown in digests else 0
-    with st.container(horizontal=True, gap="small", height=250 if len(pairs) > 12 else "content"):
+    with st.container(horizontal=True, gap="small", height=280 if len(pairs) > 12 else "content"):
         for i, (photo, analysis) in enumerate(pairs):
             with st.container(width=148, gap="xsmall"):
                 st.image(_thumbnail(analysis.preview_rgb_u8), width="stretch", alt=photo.name)
+                st.caption(count_faces(len(analysis.faces)))
                 st.button(
                     _shortened(photo.name),
                     key=f"show.{i}",
-                    help=f"{photo.name}: {count_faces(len(analysis.faces))}",
+                    help=photo.name,
                     type="primary" if i == index else "secondary",
                     width="stretch",
                     on_click=st.session_state.update,
@@ -50,9 +53,17 @@ def show_photo(photo: Photo, analysis: Analysis, schema: Schema, drawing: DrawOp
     milliseconds = {**analysis.milliseconds, "draw": (time.perf_counter() - started) * 1000}
     st.subheader(photo.name, anchor=False)
     st.caption(f"{count_faces(len(analysis.faces))} · {analysis.width:,} × {analysis.height:,} px")
-    st.image(drawn_rgb_u8, width="stretch", output_format="JPEG", alt=f"{photo.name} with its keypoints")
+    st.image(
+        drawn_rgb_u8, width=_shown_width(drawn_rgb_u8), output_format="JPEG", alt=f"{photo.name} with its keypoints"
+    )
     steps = " ".join(f":gray-badge[{label} {milliseconds[step]:.0f} ms]" for step, label in _STEPS.items())
     st.markdown(f"{steps} :gray-badge[**Together {sum(milliseconds.values()):.0f} ms**]")
+
+
+def _shown_width(image_rgb_u8: np.ndarray) -> int | Literal["stretch"]:
+    """A portrait is shown no taller than a screen; a wider picture takes the whole width."""
+    height, width = image_rgb_u8.shape[:2]
+    return "stretch" if width > height else round(_TALLEST_PX * width / height)
 
 
 def show_faces(analysis: Analysis, schema: Schema) -> None:
@@ -84,31 +95,38 @@ def _show_face(analysis: Analysis, index: int, schema: Schema) -> None:
     face = analysis.faces[index]
     title = f"Face {index + 1} of {len(analysis.faces)}"
     with st.container(border=True):
-        left, right = st.columns([1, 2], gap="medium")
+        left, right = st.columns([2, 3], gap="medium")
         with left:
             st.markdown(f"**{title}** · score {face.score:.2f}")
-            st.image(_drawn_crop(analysis, index, schema), width="stretch", alt=f"{title}, as the network sees it")
-        pixels = st.column_config.NumberColumn(format="%.1f", width=60)
+            figure = crop_figure(analysis, index, schema)
+            st.plotly_chart(figure, key=f"crop.{index}", config=MODEBAR, alt=f"{title}, as the network sees it")
+        pixels = st.column_config.NumberColumn(format="%.1f", width=55)
         right.dataframe(
             points_table(face, schema),
             height=400,
+            column_order=("name", "score", "x", "y"),  # what is cut off on a phone is told by the picture too
             column_config={
-                "name": st.column_config.TextColumn("Name", width=130),
+                "name": st.column_config.TextColumn("Name", width=165),
                 "x": pixels,
                 "y": pixels,
-                "score": st.column_config.ProgressColumn("Score", format="%.2f", min_value=0, max_value=1, width=90),
+                "score": st.column_config.NumberColumn("Score", format="%.2f", width=60),
             },
         )
 
 
-def _drawn_crop(analysis: Analysis, index: int, schema: Schema) -> np.ndarray:
-    """What the network saw of a face, enlarged, with its points."""
-    crop_gray_u8 = analysis.crops_gray_u8[index]
-    factor = _CROP_PX / len(crop_gray_u8)
-    points_px = transform(analysis.faces[index].points_px, invert(analysis.crops_to_photo[index]))
-    large = cv2.resize(crop_gray_u8, (_CROP_PX, _CROP_PX), interpolation=cv2.INTER_CUBIC)
-    return draw_points(
-        cv2.cvtColor(large, cv2.COLOR_GRAY2RGB), (points_px + 0.5) * factor - 0.5, schema.colours, radius_px=3
+def crop_figure(analysis: Analysis, index: int, schema: Schema) -> go.Figure:
+    """What the network saw of a face, upright, with its points; hovering names a point and tells its score."""
+    face = analysis.faces[index]
+    x, y = transform(face.points_px, invert(analysis.crops_to_photo[index])).T
+    size = 9 if len(schema) < 30 else 6
+    return picture_figure(analysis.crops_gray_u8[index], height=340).add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"size": size, "color": schema.colours, "line": {"width": 1, "color": "#18181C"}},
+        text=schema.keypoints,
+        customdata=face.point_scores,
+        hovertemplate="%{text}<br>score %{customdata:.2f}<extra></extra>",
     )
 
 
