@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from fkd.crop import CropFrame
 from fkd.errors import FkdError
-from fkd.models import KeypointNetwork, create_model, norm_to_px
+from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
 from fkd.paths import weights_root
 from fkd.schema import Schema, get_schema
 
@@ -111,14 +111,23 @@ def predict_flip_averaged(
     network: KeypointNetwork, images: torch.Tensor, schema: Schema
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Points (n, k, 2) normalised, point scores (n, k) and face scores (n,) of (n, 1, s, s) pictures."""
-    n = len(images)
-    partners = torch.as_tensor(schema.mirror_partners, device=images.device)
-    output = network(torch.cat([images, images.flip(3)]))
+    return average_flips(network(with_mirrored(images)), schema)
+
+
+def with_mirrored(images: torch.Tensor) -> torch.Tensor:
+    """(n, 1, s, s) pictures followed by the same mirrored, (2n, 1, s, s)."""
+    return torch.cat([images, images.flip(3)])
+
+
+def average_flips(output: Output, schema: Schema) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Points (n, k, 2) normalised, point scores (n, k) and face scores (n,) from what `with_mirrored` gave."""
+    n, device = len(output.points_norm) // 2, output.points_norm.device
+    partners = torch.as_tensor(schema.mirror_partners, device=device)
     direct, mirrored = output.points_norm[:n], output.points_norm[n:, partners]
-    mirrored = mirrored * torch.tensor([-1.0, 1.0], device=images.device)
+    mirrored = mirrored * torch.tensor([-1.0, 1.0], device=device)
     # Published labels may lie beside what they name, and a network learns them so: on which side, the
     # direct look tells. The mirrored one is brought there before the two are averaged.
-    sideways = (direct - mirrored).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.0], device=images.device)
+    sideways = (direct - mirrored).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.0], device=device)
     mirrored = mirrored + sideways
     points = (direct + mirrored) / 2
     if output.point_logits is None or output.face_logits is None:

@@ -73,7 +73,8 @@ def state(name):
 
 
 def losses_of(folder):
-    return [{k: v for k, v in m.items() if k not in ("seconds", "images_per_s")} for m in folder.read_metrics()]
+    timed = ("seconds", "images_per_s", "memory_mb")
+    return [{k: v for k, v in m.items() if k not in timed} for m in folder.read_epochs()]
 
 
 def kill(folder):

@@ -1,5 +1,6 @@
 """The training loop on faces small enough to train in seconds: spots in noise."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -15,11 +16,12 @@ from fkd.data.splits import split
 from fkd.errors import FkdError
 from fkd.models import norm_to_px
 from fkd.schema import KAGGLE15
-from fkd.training import loop
+from fkd.training import loop, progress
 from fkd.training.batches import FaceBatches
 from fkd.training.config import TrainConfig
 from fkd.training.recipes import RECIPES, get_recipe
 from fkd.training.run import RunFolder
+from fkd.training.validation import Measured
 from fkd.weights import load_model
 
 TINY = {"widths": (8, 8, 8, 8, 8), "fused": 8}
@@ -57,7 +59,8 @@ def start(config, name):
 
 
 def losses_of(run):
-    return [{k: v for k, v in m.items() if k not in ("seconds", "images_per_s")} for m in run.read_metrics()]
+    timed = ("seconds", "images_per_s", "memory_mb")
+    return [{k: v for k, v in m.items() if k not in timed} for m in run.read_epochs()]
 
 
 def test_it_learns(config):
@@ -125,27 +128,29 @@ def test_the_weights_of_a_run_load_and_carry_its_settings(config):
     assert prediction.points_px.shape == (2, 15, 2)
 
 
-def interrupt_after(monkeypatch, epochs, error):
-    finish = loop.Trainer._finish_epoch
+def train_interrupted(config, name, monkeypatch, error, after=2):
+    """A run that an error ends when an epoch is complete and more has been written, before it is resumed."""
+    run, finish = start(config, name), loop.Trainer._finish_epoch
 
     def finish_then_fail(self, record):
         finish(self, record)
-        if record["epoch"] == epochs:
+        if record["epoch"] == after:
             self.run.append_metrics({"epoch": "a line that the checkpoint does not know"})
             raise error
 
-    monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish_then_fail)
-    return lambda: monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish)
+    with monkeypatch.context() as patch, contextlib.suppress(RuntimeError):
+        patch.setattr(loop.Trainer, "_finish_epoch", finish_then_fail)
+        loop.train(config, run)
+    assert run.read_metrics()[-1]["epoch"] == "a line that the checkpoint does not know"
+    return run
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_digit(config, monkeypatch):
-    whole, broken = start(config, "whole"), start(config, "broken")
+    whole = start(config, "whole")
     loop.train(config, whole)
-    restore = interrupt_after(monkeypatch, 2, RuntimeError("killed"))
-    with pytest.raises(RuntimeError):
-        loop.train(config, broken)
-    restore()
+    broken = train_interrupted(config, "broken", monkeypatch, RuntimeError("killed"))
     loop.train(config, broken, resume=True)
+    assert len(broken.read_metrics()) == config.epochs
     assert losses_of(broken) == losses_of(whole)
     first, second = (load_model(run.weights).network.state_dict() for run in (whole, broken))
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -163,11 +168,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(config, monkeypatc
 
 
 def test_a_stopped_run_says_so_and_can_go_on(config, monkeypatch):
-    run = start(config, "stopped")
-    restore = interrupt_after(monkeypatch, 1, loop.Stopped())
-    loop.train(config, run)
+    run = train_interrupted(config, "stopped", monkeypatch, loop.Stopped(), after=1)
     assert json.loads((run.path / "status.json").read_text())["state"] == "stopped"
-    restore()
     loop.train(config, run, resume=True)
     assert len(run.read_metrics()) == config.epochs
 
@@ -221,7 +223,7 @@ def test_missing_data_ends_the_run_with_the_reason(config):
 
 def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, monkeypatch):
     nme = iter([5.0, 4.0, 4.5, 4.0, 3.0, 2.0])
-    monkeypatch.setattr(loop.Validation, "measure", lambda *_: {"validation_nme": next(nme)})
+    monkeypatch.setattr(Measured, "figures", lambda self: {"validation_nme": next(nme)})
     config = config.with_settings(["epochs=6", "patience=2", "model=mlp", 'model_args={"widths": [4]}'])
     run = start(config, "patience")
     for resume in (False, True):
@@ -229,6 +231,81 @@ def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, monkeypa
         assert [record["validation_nme"] for record in run.read_metrics()] == [5.0, 4.0, 4.5, 4.0]
         status = json.loads((run.path / "status.json").read_text())
         assert (status["state"], status["epoch"], status["validation_nme"]) == ("finished", 4, 4.0)
+
+
+def test_lines_between_epochs_and_a_status_say_how_it_goes(config, monkeypatch):
+    config = config.with_settings(["epochs=2", "batch_size=8", "model=mlp", 'model_args={"widths": [4]}'])
+    monkeypatch.setattr(progress, "_BETWEEN_S", 0.0)
+    statuses = []
+    write = RunFolder.write_status
+    monkeypatch.setattr(
+        RunFolder,
+        "write_status",
+        lambda self, state, **p: (statuses.append({"state": state, **p}), write(self, state, **p)),
+    )
+    run = start(config, "between")
+    loop.train(config, run)
+    records, epochs = run.read_metrics(), run.read_epochs()
+    steps = epochs[0]["step"]
+    assert [record["step"] for record in records] == list(range(1, 2 * steps + 1))
+    assert [record["epoch"] for record in records] == pytest.approx([(i + 1) / steps for i in range(2 * steps)])
+    between = [record for record in records if "validation_nme" not in record]
+    assert len(between) == 2 * (steps - 1)
+    assert all(
+        set(record) == {"epoch", "step", "learning_rate", "train_loss", "images_per_s", "seconds"} for record in between
+    )
+    assert epochs[1]["validation_loss"] > 0 and epochs[1]["memory_mb"] > 10
+    running = [status for status in statuses if status["state"] == "running"]
+    assert running[-1]["step"] == running[-1]["steps"] == 2 * steps
+    assert running[0]["learning_rate"] == pytest.approx(between[0]["learning_rate"])
+    assert all(0 <= status["load"] <= 1 and status["seconds_left"] >= 0 for status in running)
+
+
+def test_a_line_between_epochs_has_the_mean_loss_since_the_line_before(config, monkeypatch):
+    run = RunFolder.create("mean")
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    counter = progress.Progress(run, torch.device("cpu"), batch_size=4, epoch_steps=10, epochs=2, done=1, seconds=50.0)
+    counter.start_epoch({"epoch": 1})
+    for losses in ([1.0], [1.0, 2.0], [1.0, 2.0, 9.0]):
+        now[0] += 1.5
+        counter.count(losses, 0.1)
+    (line,) = run.read_metrics()
+    assert (line["step"], line["epoch"], line["train_loss"], line["images_per_s"]) == (12, 1.2, 1.5, 2.7)
+    assert line["seconds"] == 53
+
+
+def test_the_same_faces_are_shown_after_each_epoch(config, monkeypatch):
+    run = start(config, "samples")
+    loop.train(config.with_settings(["epochs=2"]), run)
+    images_u8, true_px = run.samples.faces()
+    assert images_u8.shape == (8, 64, 64) and images_u8.dtype == np.uint8
+    assert run.samples.epochs() == [1, 2]
+    assert run.samples.predicted_px(1).shape == (8, 15, 2)
+    assert not np.array_equal(run.samples.predicted_px(1), run.samples.predicted_px(2))
+    # The spots are where the true points say: they are brighter than the noise.
+    for image, points in zip(images_u8, true_px, strict=True):
+        x, y = points[np.isfinite(points).all(axis=1)].round().astype(int).T
+        inside = (x >= 0) & (x < 64) & (y >= 0) & (y < 64)
+        assert np.median(image[y[inside], x[inside]]) > 100
+    worst = run.samples.worst()
+    assert (np.diff(worst.nme) <= 0).all() and worst.images_u8.shape == (8, 64, 64)
+    errors = np.linalg.norm(worst.points_px - worst.true_px, axis=-1)
+    eyes = np.linalg.norm(worst.true_px[:, 3] - worst.true_px[:, 5], axis=-1)
+    np.testing.assert_allclose(worst.nme, 100 * np.nanmean(errors, axis=1) / eyes, rtol=1e-3)
+    mean = np.nanmean(run.samples.keypoint_nme(2))
+    assert mean == pytest.approx(run.read_epochs()[1]["validation_nme"], rel=0.1)
+    with pytest.raises(FkdError, match="no samples of epoch 3"):
+        run.samples.predicted_px(3)
+
+
+def test_samples_that_are_damaged_are_named(config):
+    run = start(config, "damaged-samples")
+    assert run.samples.faces() is None and run.samples.worst() is None and run.samples.epochs() == []
+    run.samples.write_epoch(1, np.zeros((8, 15, 2)), np.zeros(15))
+    (run.samples.folder / "epoch-0001.npz").write_bytes(b"PK not really")
+    with pytest.raises(FkdError, match=r"epoch-0001\.npz are damaged"):
+        run.samples.keypoint_nme(1)
 
 
 def test_snapshots_are_weights(config):
@@ -261,14 +338,11 @@ def test_a_run_knows_what_it_was_made_with(config, monkeypatch):
 def test_half_precision_learns_and_resumes(precision, config, monkeypatch):
     settings = [f"precision={precision}", "model=mlp", 'model_args={"widths": [16], "dropout": 0}', "ema=0"]
     config = dataclasses.replace(config, augmentation=Augmentation()).with_settings([*settings, "epochs=15"])
-    run, broken = start(config, "half"), start(config, "half-broken")
+    run = start(config, "half")
     loop.train(config, run)
     losses = [record["train_loss"] for record in run.read_metrics()]
     assert losses[-1] < losses[0] - 0.1
-    restore = interrupt_after(monkeypatch, 2, RuntimeError("killed"))
-    with pytest.raises(RuntimeError):
-        loop.train(config, broken)
-    restore()
+    broken = train_interrupted(config, "half-broken", monkeypatch, RuntimeError("killed"))
     loop.train(config, broken, resume=True)
     assert losses_of(broken) == losses_of(run)
 

@@ -94,8 +94,8 @@ def _show(view: RunView) -> None:
         print(f"\n{reason}")
     print(f"\n{folder.path}")
     print(json.dumps({**view.config, "made_with": folder.read_made_with()}, indent=2))
-    for record in folder.read_metrics()[-5:]:
-        print("  ".join(f"{key} {value:.5g}" for key, value in record.items()))
+    for record in folder.read_epochs()[-5:]:
+        print("  ".join(f"{key} {value:.5g}" for key, value in record.items() if value is not None))
 
 
 def _confirmed(name: str) -> bool:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with turn(folder, device, queued=args.queued):
         train(TrainConfig.from_dict(folder.read_config()), folder, device, resume=args.resume or args.queued)
-    last = folder.read_metrics()[-1:]
+    last = folder.read_epochs()[-1:]
     if last:
         print(f"{folder.path}: epoch {last[0]['epoch']}, validation NME {last[0]['validation_nme']:.2f} %")
     return 0

@@ -33,6 +33,9 @@ class Batch:
     hidden: torch.Tensor
     is_face: torch.Tensor
 
+    def __len__(self) -> int:
+        return len(self.images)
+
 
 def input_maps(dataset: Dataset, frame: CropFrame | None, size: int) -> np.ndarray:
     """(n, 2, 3) maps from a network's crop to the dataset's pictures; without a frame the whole picture."""
@@ -73,10 +76,19 @@ class FaceBatches:
             rows = order[i * self.config.batch_size : (i + 1) * self.config.batch_size]
             yield self._augmented(rows, generator)
 
-    def in_order(self, batch_size: int = 256) -> Iterator[torch.Tensor]:
-        """Every crop unchanged, (n, 1, s, s)."""
-        for rows in torch.arange(len(self.images_u8), device=self.device).split(batch_size):
-            yield self._cut(rows, self.maps[rows])
+    def in_order(self, batch_size: int = 256) -> Iterator[Batch]:
+        """Every face unchanged."""
+        for start in range(0, len(self.images_u8), batch_size):
+            yield self.unchanged(np.arange(start, min(start + batch_size, len(self.images_u8))))
+
+    def unchanged(self, which: np.ndarray) -> Batch:
+        """The faces of some rows as they are."""
+        rows = torch.from_numpy(which).to(self.device)
+        still = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
+        points = warp_points(self.points_px[rows], self.maps[rows], still, self.partners)
+        hidden = torch.zeros(points.shape[:2], dtype=torch.bool, device=self.device)
+        images = self._cut(rows, self.maps[rows])
+        return Batch(images, px_to_norm(points, self.config.input_size), hidden, ~still)
 
     def _augmented(self, rows: torch.Tensor, generator: torch.Generator) -> Batch:
         size, augmentation = self.config.input_size, self.config.augmentation

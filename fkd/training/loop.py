@@ -6,7 +6,6 @@ import contextlib
 import copy
 import math
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -14,26 +13,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
-from fkd.crop import transform
-from fkd.data.dataset import Dataset
 from fkd.errors import FkdError
-from fkd.losses import heatmap_loss, point_loss
-from fkd.metrics import face_nme, rmse_px
-from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
-from fkd.training.batches import Batch, FaceBatches, eye_distances
+from fkd.models import KeypointNetwork, create_model
+from fkd.training.batches import Batch, FaceBatches
 from fkd.training.config import TrainConfig
 from fkd.training.faces import RunFaces, load_faces
+from fkd.training.objective import total_loss
+from fkd.training.progress import Progress
 from fkd.training.provenance import versions
 from fkd.training.run import RunFolder
-from fkd.weights import Card, predict_flip_averaged, save_weights
+from fkd.training.usage import peak_memory_mb
+from fkd.training.validation import Validation
+from fkd.weights import Card, save_weights
 
-_HEARTBEAT_S = 2.0
 _SEE_LOG = "; see log.txt"
-_SCORE_SCALE = 0.1  # error, in eye distances, at which the score a point should have has fallen to 1/e
 
 
 class Stopped(Exception):
@@ -97,7 +92,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, run: RunFolder, device: torch.device) -> None:
         self.config, self.run, self.device = config, run, device
         torch.manual_seed(config.seed)
-        faces = load_faces(config)
+        faces = load_faces(config, run)
         self.schema = faces.train.schema
         self._record(faces)
         self.train_faces = FaceBatches(faces.train, config, device)
@@ -119,62 +114,62 @@ class Trainer:
         before = self.run.read_made_with()
         if before and before["data_hash"] != faces.made_with["data_hash"]:
             raise FkdError(f"The faces of {self.config.data} have changed since the run was started; start a new run.")
-        self.run.write_split(faces.split_csv)
+        faces.write(self.run)
         self.run.write_config(self.config.as_dict(), faces.made_with)
 
     def run_epochs(self) -> None:
         """Train from the current epoch to the last, or until the validation faces show no more progress."""
-        progress = tqdm(
-            total=self.steps,
-            initial=self.epoch * len(self.train_faces),
-            desc=self.run.name,
-            file=sys.stderr,
-            disable=None,  # without a terminal no bar is drawn: a log would fill with it
-        )
-        with progress:
+        with Progress(
+            self.run,
+            self.device,
+            batch_size=self.config.batch_size,
+            epoch_steps=len(self.train_faces),
+            epochs=self.config.epochs,
+            done=self.epoch,
+            seconds=self.seconds,
+        ) as progress:
             while self.epoch < self.config.epochs and not self._out_of_patience():
                 self._run_epoch(progress)
-        self.run.write_status("finished", **self._progress())
+        self.run.write_status("finished", **self._so_far())
 
-    def _progress(self) -> dict[str, Any]:
+    def _so_far(self) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
         return {"epoch": self.epoch, "epochs": self.config.epochs, "validation_nme": best}
 
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.epoch - self.best_epoch
 
-    def _run_epoch(self, progress: tqdm) -> None:
-        started = time.perf_counter()
+    def _run_epoch(self, progress: Progress) -> None:
+        progress.start_epoch(self._so_far())
+        losses = self._train_one_epoch(progress)
+        images_per_s = progress.end_steps()
+        self.seconds = progress.seconds
+        measured = self.validation.measure(self.averaged_network)
+        record = {
+            "epoch": self.epoch + 1,
+            "step": progress.step,
+            "learning_rate": self._learning_rate(progress.step),
+            "train_loss": float(np.mean(losses)),
+            **measured.figures(),
+            "images_per_s": round(images_per_s, 1),
+            "seconds": round(self.seconds, 1),
+            "memory_mb": peak_memory_mb(self.device),
+        }
+        self.validation.write_samples(self.run.samples, self.epoch + 1, measured)
+        self._finish_epoch(record)
+        self.epoch += 1
+        progress.end_epoch(record)
+
+    def _train_one_epoch(self, progress: Progress) -> list[float]:
         # Seeded anew each epoch, so that a resumed run draws what an uninterrupted one would.
         seed = self.config.seed * 100_003 + self.epoch
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
-        losses = self._train_one_epoch(generator, progress, started)
-        self.seconds += time.perf_counter() - started
-        faces = len(self.train_faces) * self.config.batch_size
-        record = {
-            "epoch": self.epoch + 1,
-            "step": (self.epoch + 1) * len(self.train_faces),
-            "learning_rate": self._learning_rate((self.epoch + 1) * len(self.train_faces)),
-            "train_loss": float(np.mean(losses)),
-            **self.validation.measure(self.averaged_network),
-            "images_per_s": round(faces / (time.perf_counter() - started), 1),
-            "seconds": round(self.seconds, 1),
-        }
-        self._finish_epoch(record)
-        self.epoch += 1
-        progress.set_postfix(loss=f"{record['train_loss']:.3f}", nme=f"{record['validation_nme']:.2f}%")
-
-    def _train_one_epoch(self, generator: torch.Generator, progress: tqdm, started: float) -> list[float]:
         self.network.train()
         losses: list[float] = []
-        last_beat = 0.0
-        for i, batch in enumerate(self.train_faces.epoch(generator)):
-            losses.append(self._step(batch, self.epoch * len(self.train_faces) + i))
-            progress.update()
-            if time.monotonic() - last_beat > _HEARTBEAT_S:
-                last_beat = time.monotonic()
-                self._beat(i + 1, time.perf_counter() - started)
+        for batch in self.train_faces.epoch(generator):
+            losses.append(self._step(batch, progress.step))
+            progress.count(losses, self._learning_rate(progress.step))
         return losses
 
     def _step(self, batch: Batch, step: int) -> float:
@@ -183,7 +178,7 @@ class Trainer:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             output = self.forward(images)
-        loss = total_loss(output, batch, self.config, eye_distances(batch.points_norm, self.schema))
+        loss = total_loss(output, batch, self.config, self.schema)
         value = loss.item()
         if not math.isfinite(value):
             raise FkdError(f"The loss is {value} at step {step}; try a lower learning rate or precision=fp32.")
@@ -211,18 +206,6 @@ class Trainer:
         """The network that is measured and kept."""
         return self.average.network if self.average else self.network
 
-    def _beat(self, batches_done: int, epoch_seconds: float) -> None:
-        done = self.epoch * len(self.train_faces) + batches_done
-        rate = batches_done / epoch_seconds
-        self.run.write_status(
-            "running",
-            **self._progress(),
-            step=done,
-            steps=self.steps,
-            images_per_s=round(rate * self.config.batch_size, 1),
-            seconds_left=round((self.steps - done) / rate),
-        )
-
     def _finish_epoch(self, record: dict[str, Any]) -> None:
         """Weights, then metrics, then the checkpoint that knows how long the metrics are."""
         if record["validation_nme"] < self.best:
@@ -231,7 +214,7 @@ class Trainer:
         if self.config.keep_every and record["epoch"] % self.config.keep_every == 0:
             save_weights(self.run.snapshot(record["epoch"]), self.averaged_network, self._card())
         metrics_length = self.run.append_metrics(record)
-        self.run.log(" ".join(f"{key}={value:.5g}" for key, value in record.items()))
+        self.run.log(" ".join(f"{key}={value:.5g}" for key, value in record.items() if value is not None))
         state = {
             "epoch": self.epoch + 1,
             "best": self.best,
@@ -281,57 +264,6 @@ class Trainer:
                 "versions": versions(),
             },
         )
-
-
-class Validation:
-    """Faces that training only watches, measured with flip averaging."""
-
-    def __init__(self, faces: Dataset, config: TrainConfig, device: torch.device) -> None:
-        if not len(faces):
-            raise FkdError("No faces are left to validate on; raise validation_share or use a larger dataset.")
-        self.faces = faces
-        self.batches = FaceBatches(faces, config, device)
-        self.size = config.input_size
-
-    def measure(self, network: KeypointNetwork) -> dict[str, float]:
-        """`validation_nme` in percent and `validation_rmse_px` in pixels of the dataset's pictures."""
-        predicted_px = predict_faces(network, self.batches)
-        nme = face_nme(predicted_px, self.faces.points_px, self.faces.schema)
-        rmse = rmse_px(predicted_px, self.faces.points_px)
-        return {"validation_nme": 100 * float(np.nanmean(nme)), "validation_rmse_px": rmse}
-
-
-@torch.inference_mode()
-def predict_faces(network: KeypointNetwork, batches: FaceBatches) -> np.ndarray:
-    """(n, k, 2) float32 points in the pixels of the dataset's pictures, in their order."""
-    was_training = network.training
-    network.eval()
-    crops = [predict_flip_averaged(network, images, batches.schema)[0] for images in batches.in_order()]
-    network.train(was_training)
-    crop_px = norm_to_px(torch.cat(crops), batches.config.input_size).float().cpu().numpy()
-    return transform(crop_px, batches.maps.cpu().numpy()).astype(np.float32)
-
-
-def total_loss(output: Output, batch: Batch, config: TrainConfig, eyes: torch.Tensor) -> torch.Tensor:
-    """Point loss, plus the losses on heatmaps and scores that the configuration asks for."""
-    loss = point_loss(config.loss, output.points_norm, batch.points_norm)
-    if config.heatmap_weight and output.heatmap_logits is not None:
-        crossed = heatmap_loss(output.heatmap_logits, batch.points_norm, config.input_size, config.heatmap_sigma)
-        loss = loss + config.heatmap_weight * crossed
-    if config.score_weight and output.point_logits is not None and output.face_logits is not None:
-        loss = loss + config.score_weight * _score_loss(output, batch, eyes)
-    return loss
-
-
-def _score_loss(output: Output, batch: Batch, eyes: torch.Tensor) -> torch.Tensor:
-    """Scores should tell how near a point is; nothing for points that are covered or on no face."""
-    assert output.point_logits is not None and output.face_logits is not None
-    error = (output.points_norm.detach() - batch.points_norm).norm(dim=-1) / eyes[:, None]
-    wanted = torch.exp(-error / _SCORE_SCALE).masked_fill(batch.hidden | ~batch.is_face[:, None], 0)
-    known = torch.isfinite(wanted)
-    point = F.binary_cross_entropy_with_logits(output.point_logits, torch.nan_to_num(wanted), reduction="none")
-    face = F.binary_cross_entropy_with_logits(output.face_logits, batch.is_face.float())
-    return (point * known).sum() / known.sum().clamp_min(1) + face
 
 
 class RunningMean:

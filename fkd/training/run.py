@@ -2,13 +2,15 @@
 
 config.json     the settings it was started with, and under "made_with" versions, data and split
 split.csv       which faces it learns from, watches, and never sees
-metrics.jsonl   one line per epoch, only ever appended to
+notes.csv       flags and corrections of faces, where the settings ask for them, as they were at its start
+metrics.jsonl   one line per epoch, and between epochs one about every two seconds; only ever appended to
 status.json     state, progress and a heartbeat, replaced atomically
 log.txt         what the training said
 lock            held by the process that works on the run
 last.pt         everything needed to go on
 best.safetensors  the weights that did best on the validation faces
 epoch-0010.safetensors  snapshots, where the settings ask for them
+samples/        predictions for a few validation faces after each epoch
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 
 from fkd.errors import FkdError
 from fkd.paths import runs_root
+from fkd.training.samples import Samples
 
 _MADE_WITH = "made_with"
 _LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
@@ -70,6 +73,11 @@ class RunFolder:
         """The weights that did best on the validation faces."""
         return self.path / "best.safetensors"
 
+    @property
+    def samples(self) -> Samples:
+        """Predictions for a few validation faces after each epoch."""
+        return Samples(self.path / "samples")
+
     def snapshot(self, epoch: int) -> Path:
         """The weights after an epoch."""
         return self.path / f"epoch-{epoch:04d}.safetensors"
@@ -86,9 +94,14 @@ class RunFolder:
         """Replace config.json."""
         self._replace("config.json", json.dumps({**config, **({_MADE_WITH: made_with} if made_with else {})}, indent=2))
 
-    def write_split(self, text: str) -> None:
-        """Replace split.csv."""
-        self._replace("split.csv", text)
+    def write_text(self, file_name: str, text: str) -> None:
+        """Replace a file of the folder."""
+        self._replace(file_name, text)
+
+    def read_text(self, file_name: str) -> str | None:
+        """A file of the folder; None where there is none."""
+        path = self.path / file_name
+        return path.read_text("utf-8") if path.exists() else None
 
     def write_status(self, state: str, **progress: Any) -> None:
         """Replace status.json; `state` is waiting, running, finished, stopped or failed.
@@ -118,10 +131,17 @@ class RunFolder:
             os.truncate(path, length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every complete line of metrics.jsonl; a half-written last one is left out."""
+        """Every complete line of metrics.jsonl; a half-written last one is left out.
+
+        Lines between epochs have a fraction as `epoch`, and nothing of the validation faces.
+        """
         path = self.path / "metrics.jsonl"
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         return [json.loads(line) for line in lines]
+
+    def read_epochs(self) -> list[dict[str, Any]]:
+        """The lines of complete epochs alone."""
+        return [record for record in self.read_metrics() if "validation_nme" in record]
 
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt."""

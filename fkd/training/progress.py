@@ -1,0 +1,137 @@
+"""What a run says while it trains: lines of metrics between epochs, its status, and the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fkd.training.run import RunFolder
+from fkd.training.usage import Load, peak_memory_mb
+
+_BETWEEN_S = 2.0
+
+
+class Progress:
+    """Counts steps, and writes how the training goes about every two seconds.
+
+    Args:
+        run: the folder that is written to.
+        device: what the run trains on.
+        batch_size: faces in each step.
+        epoch_steps: steps of an epoch.
+        epochs: epochs of the whole training.
+        done: epochs that lie behind a resumed run.
+        seconds: how long it has trained until now.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        device: torch.device,
+        *,
+        batch_size: int,
+        epoch_steps: int,
+        epochs: int,
+        done: int,
+        seconds: float,
+    ) -> None:
+        self.run, self.device = run, device
+        self.batch_size, self.epoch_steps, self.steps = batch_size, epoch_steps, epoch_steps * epochs
+        self.step, self.seconds = done * epoch_steps, seconds
+        self._load = Load(device)
+        self._beside_s = 0.0  # what an epoch takes besides its steps
+        # Without a terminal no bar is drawn: a log would fill with it.
+        bar = {"total": self.steps, "initial": self.step, "desc": run.name, "disable": None}
+        self._bar = tqdm(**bar, file=sys.stderr)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def start_epoch(self, status: dict[str, Any]) -> None:
+        """Begin to count; `status` is what status.json says of the epochs behind."""
+        self._status = status
+        self._epoch_started = self._line_started = time.perf_counter()
+        self._epoch_first = self._line_first = self.step
+
+    def count(self, losses: Sequence[float], learning_rate: float) -> None:
+        """One step is done.
+
+        Args:
+            losses: of every step of this epoch so far.
+            learning_rate: of this step.
+        """
+        self.step += 1
+        self._bar.update()
+        passed = time.perf_counter() - self._line_started
+        if passed < _BETWEEN_S:
+            return
+        new = self.step - self._line_first
+        rate = new * self.batch_size / passed
+        if self.step < self._epoch_first + self.epoch_steps:  # the epoch's own line is about to be written
+            self.run.append_metrics(
+                {
+                    "epoch": self.step / self.epoch_steps,
+                    "step": self.step,
+                    "learning_rate": learning_rate,
+                    "train_loss": float(np.mean(losses[-new:])),
+                    "images_per_s": round(rate, 1),
+                    "seconds": round(self.seconds + time.perf_counter() - self._epoch_started, 1),
+                }
+            )
+        self._write_status(rate, learning_rate)
+        self._line_started, self._line_first = time.perf_counter(), self.step
+
+    def _write_status(self, images_per_s: float, learning_rate: float) -> None:
+        pace = (time.perf_counter() - self._epoch_started) / (self.step - self._epoch_first)
+        ahead = self.steps - self.step
+        self.run.write_status(
+            "running",
+            **self._status,
+            step=self.step,
+            steps=self.steps,
+            images_per_s=round(images_per_s, 1),
+            learning_rate=learning_rate,
+            seconds_left=round(ahead * pace + ahead / self.epoch_steps * self._beside_s),
+            memory_mb=peak_memory_mb(self.device),
+            load=self._load.share(),
+        )
+
+    def end_steps(self) -> float:
+        """The epoch's steps are done; returns images a second over them."""
+        passed = time.perf_counter() - self._epoch_started
+        self.seconds += passed
+        self._steps_ended = time.perf_counter()
+        return (self.step - self._epoch_first) * self.batch_size / passed
+
+    def end_epoch(self, record: dict[str, Any]) -> None:
+        """The epoch is measured and written; tell the terminal, or whatever reads the output."""
+        self._beside_s = time.perf_counter() - self._steps_ended
+        self._bar.set_postfix(loss=f"{record['train_loss']:.3f}", nme=f"{record['validation_nme']:.2f}%")
+        if not sys.stderr.isatty() and not _prints_into(self.run.path / "log.txt"):
+            print(
+                f"{self.run.name}: epoch {record['epoch']} of {self.steps // self.epoch_steps}, "
+                f"loss {record['train_loss']:.4f}, validation NME {record['validation_nme']:.2f} %, "
+                f"{record['images_per_s']:.0f} images/s",
+                flush=True,
+            )
+
+
+def _prints_into(path: os.PathLike[str]) -> bool:
+    """Whether this process's output is that file, as it is for a worker in the background."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.stat(path))  # noqa: PTH116
+    except (OSError, ValueError):  # output that is no file
+        return False

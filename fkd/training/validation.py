@@ -1,0 +1,100 @@
+"""Measuring a network on the faces that training only watches, with flip averaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fkd.crop import transform
+from fkd.data.dataset import Dataset
+from fkd.errors import FkdError
+from fkd.metrics import eye_distances_px, face_nme, point_errors_px, rmse_px
+from fkd.models import KeypointNetwork, Output, norm_to_px
+from fkd.training.batches import Batch, FaceBatches
+from fkd.training.config import TrainConfig
+from fkd.training.objective import total_loss
+from fkd.training.samples import SHOWN, Samples
+from fkd.weights import average_flips, with_mirrored
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network made of n validation faces.
+
+    Attributes:
+        loss: the configuration's own loss, without augmentation.
+        crop_px: (n, k, 2) float32 predicted points in crop pixels.
+        face_nme: (n,) in percent of the eye distance; NaN without eye corners.
+        keypoint_nme: (k,) likewise, over all faces.
+        rmse_px: in pixels of the dataset's pictures.
+    """
+
+    loss: float
+    crop_px: np.ndarray
+    face_nme: np.ndarray
+    keypoint_nme: np.ndarray
+    rmse_px: float
+
+    def figures(self) -> dict[str, float]:
+        """What a line of metrics.jsonl has of it."""
+        nme = float(np.nanmean(self.face_nme))
+        return {"validation_loss": self.loss, "validation_nme": nme, "validation_rmse_px": self.rmse_px}
+
+
+class Validation:
+    """Faces that training only watches."""
+
+    def __init__(self, faces: Dataset, config: TrainConfig, device: torch.device) -> None:
+        if not len(faces):
+            raise FkdError("No faces are left to validate on; raise validation_share or use a larger dataset.")
+        self.faces, self.config = faces, config
+        self.batches = FaceBatches(faces, config, device)
+
+    def measure(self, network: KeypointNetwork) -> Measured:
+        """Predict every face and compare with its true points."""
+        loss, crop_px = self._predict(network)
+        true_px, schema = self.faces.points_px, self.faces.schema
+        predicted_px = transform(crop_px, self.batches.maps.cpu().numpy()).astype(np.float32)
+        errors = point_errors_px(predicted_px, true_px) / eye_distances_px(true_px, schema)[:, None]
+        known = np.isfinite(errors)
+        sums, counts = np.where(known, errors, 0).sum(axis=0), known.sum(axis=0)
+        per_keypoint = 100 * np.divide(sums, counts, where=counts > 0, out=np.full(len(schema), np.nan))
+        per_face = 100 * face_nme(predicted_px, true_px, schema)
+        return Measured(loss, crop_px, per_face, per_keypoint, rmse_px(predicted_px, true_px))
+
+    @torch.inference_mode()
+    def _predict(self, network: KeypointNetwork) -> tuple[float, np.ndarray]:
+        """Mean loss, and (n, k, 2) points in crop pixels."""
+        was_training = network.training
+        network.eval()
+        losses, points = [], []
+        for batch in self.batches.in_order():
+            output = network(with_mirrored(batch.images))
+            points.append(average_flips(output, self.faces.schema)[0])
+            direct = Output(*(None if part is None else part[: len(batch)] for part in output))  # type: ignore[arg-type]
+            losses.append(total_loss(direct, batch, self.config, self.faces.schema) * len(batch))
+        network.train(was_training)
+        crop_px = norm_to_px(torch.cat(points), self.config.input_size).float().cpu().numpy()
+        return float(torch.stack(losses).sum()) / len(self.faces), crop_px
+
+    def write_samples(self, samples: Samples, epoch: int, measured: Measured) -> None:
+        """Keep what was predicted for the faces that are shown, and the worst."""
+        n = len(self.faces)
+        shown = np.unique(np.linspace(0, n - 1, min(SHOWN, n)).round().astype(int))
+        if samples.faces() is None:
+            batch = self.batches.unchanged(shown)
+            samples.write_faces(self._images_u8(batch), self._true_px(batch))
+        samples.write_epoch(epoch, measured.crop_px[shown], measured.keypoint_nme)
+        worst = np.argsort(-np.nan_to_num(measured.face_nme, nan=-1), kind="stable")[:SHOWN]
+        batch = self.batches.unchanged(worst)
+        samples.write_worst(
+            self._images_u8(batch), measured.crop_px[worst], self._true_px(batch), measured.face_nme[worst]
+        )
+
+    def _images_u8(self, batch: Batch) -> np.ndarray:
+        return (batch.images[:, 0] * 255).round().clamp(0, 255).byte().cpu().numpy()
+
+    def _true_px(self, batch: Batch) -> np.ndarray:
+        return norm_to_px(batch.points_norm, self.config.input_size).cpu().numpy()
