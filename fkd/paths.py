@@ -34,6 +34,16 @@ def runs_root() -> Path:
     return Path(os.environ.get("FKD_RUNS") or PROJECT_ROOT / "runs")
 
 
+def results_root() -> Path:
+    """Folder with what was measured of recipes and weights: `FKD_RESULTS`, or `results/` in the project."""
+    return Path(os.environ.get("FKD_RESULTS") or PROJECT_ROOT / "results")
+
+
+def notes_root() -> Path:
+    """Folder with what people noted about faces: `FKD_NOTES`, or `notes/` in the project."""
+    return Path(os.environ.get("FKD_NOTES") or PROJECT_ROOT / "notes")
+
+
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Another name beside `path` to write to; what is there when the block ends well is renamed to `path`.

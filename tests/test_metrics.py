@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fkd.metrics import argmax_accuracy, auc, face_nme, rmse_px, summarise
+from fkd.metrics import FaceErrors, auc, face_nme, rmse_px, summarise
 from fkd.schema import IBUG68, KAGGLE15
 
 
@@ -33,7 +33,9 @@ def test_argmax_accuracy_counts_faces_whose_largest_coordinate_agrees(truth):
     predicted[:2, 14] = (0, 500)
     truth[:, 0] = (400, 0)
     predicted[:, 0] = (400, 0)
-    assert argmax_accuracy(predicted, truth) == pytest.approx(4 / 6)
+    predicted[5, 14] = (0, 500)  # a face with a gap is not counted
+    truth[5, 7] = np.nan
+    assert summarise(predicted, truth, KAGGLE15)["argmax_accuracy"] == pytest.approx(100 * 3 / 5, abs=1e-3)
 
 
 @pytest.mark.parametrize(("errors", "expected"), [([0, 0], 1), ([0.08, 0.2], 0), ([0.04], 0.5), ([0, 0.08], 0.5)])
@@ -56,3 +58,18 @@ def test_rmse_of_sixty_eight_is_on_a_face_of_96_pixels():
     truth = np.random.default_rng(2).uniform(0, 192, (1, 68, 2))
     truth[0, 0], truth[0, 1] = (0, 0), (192, 192)
     assert summarise(np.add(truth, (2, 2)), truth, IBUG68)["rmse_px"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("schema", "side"), [(KAGGLE15, 96), (IBUG68, 208)])
+def test_the_errors_that_are_kept_give_the_figures_of_the_points(schema, side):
+    """RMSE comes from coordinates, and what is kept are distances."""
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, side, (5, len(schema), 2))
+    predicted = truth + rng.normal(0, 2, truth.shape)
+    truth[0, 1], truth[3, 8] = np.nan, np.nan
+    kept = FaceErrors.measure(predicted, truth, schema)
+    scale = 96 / np.ptp(truth[1:2], axis=1).max() if schema is IBUG68 else 1.0
+    one = kept.subset([1]).summary(schema)
+    assert one["rmse_px"] == pytest.approx(scale * rmse_px(predicted[1:2], truth[1:2]), abs=1e-4)
+    assert kept.complete.tolist() == [False, True, True, False, True]
+    np.testing.assert_allclose(kept.nme, face_nme(predicted, truth, schema))
