@@ -56,7 +56,7 @@ def make_split(
     Args:
         dataset: rows with their groups and the files they were published in.
         way: `group` never parts a person or a cluster of near-duplicates; `random` draws rows; `files`
-            takes the published test file and draws validation rows from the others.
+            takes the published test file and draws validation groups from the others.
         test_share: share of the rows for testing; `files` takes what was published.
         validation_share: share of the rows for watching.
         seed: the same seed gives the same split.
@@ -69,7 +69,7 @@ def make_split(
     published = dataset.published_split == "test"
     if way == "files" and not published.any():
         raise FkdError(f"{dataset.name} was published without a test file; split it by group or at random.")
-    units = dataset.groups if way == "group" else np.arange(len(dataset))
+    units = np.arange(len(dataset)) if way == "random" else dataset.groups
     place = _place_in_order(units, dataset.complete, seed)
     test = published if way == "files" else place < test_share
     first = 0.0 if way == "files" else test_share

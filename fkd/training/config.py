@@ -45,6 +45,9 @@ class TrainConfig:
     split_seed: int = option(0, "Where the drawing of a split starts", low=0, high=2**31 - 1)
     validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
     missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS, label="Missing labels")
+    notes: bool = option(
+        False, "Leave faces out that are flagged on the Explore page, and learn from the points corrected there"
+    )
     model: str = option("heatmap", "Network", choices=tuple(MODELS))
     model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})
     input_size: int = option(128, "Side of the crop the network sees, in pixels", low=32, high=512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,14 @@ import numpy as np
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.missing import treat_missing
+from fkd.data.notes import POINT, Notes, apply_notes, csv_text, fit, parse_csv, read_notes
 from fkd.data.splits import BY_FOLD, make_split, split
 from fkd.errors import FkdError
 from fkd.training.config import TrainConfig
 from fkd.training.provenance import provenance
+from fkd.training.run import RunFolder
+
+_SPLIT, _NOTES = "split.csv", "notes.csv"
 
 
 @dataclass(frozen=True)
@@ -23,30 +28,43 @@ class RunFaces:
     """What a run is made with.
 
     Attributes:
-        train: faces to learn from, their missing labels treated as asked.
+        train: faces to learn from, without flagged ones and with corrected points where the settings ask for
+            it, and with their missing labels treated.
         validation: faces that training only watches, as their source has them.
         made_with: what config.json says of them.
-        split_csv: one line for each face of the data: source, row, and its part of the split.
+        files: name and content of what the run's folder keeps of them.
     """
 
     train: Dataset
     validation: Dataset
     made_with: dict[str, Any]
-    split_csv: str
+    files: dict[str, str]
+
+    def write(self, run: RunFolder) -> None:
+        """Keep the files in the run's folder."""
+        for name, text in self.files.items():
+            run.write_text(name, text)
 
 
-def load_faces(config: TrainConfig) -> RunFaces:
-    """The faces that a configuration asks for.
+def load_faces(config: TrainConfig, run: RunFolder) -> RunFaces:
+    """The faces that a configuration asks for; a resumed run takes the notes it was started with.
 
     Raises:
-        FkdError: data missing, a split that it does not allow, or nothing left to train on.
+        FkdError: data missing, a split that it does not allow, damaged notes, or nothing left to train on.
     """
     dataset = load_dataset(config.data)
     masks = split_faces(dataset, config)
-    train = treat_missing(dataset.subset(masks["train"]), config.missing)
+    notes = _notes(dataset, run) if config.notes else Notes()
+    train = treat_missing(apply_notes(dataset, notes, among=masks["train"]), config.missing)
     if not len(train):
-        raise FkdError(f"No face of {config.data} is left to train on; try other data, or --set missing=mask.")
-    return RunFaces(train, dataset.subset(masks["validation"]), provenance(dataset, masks), split_text(dataset, masks))
+        others = ", or --set notes=false if its faces are flagged" if notes.flags else ""
+        raise FkdError(f"No face of {config.data} is left to train on; try other data, or --set missing=mask{others}.")
+    made_with = provenance(dataset, masks)
+    files = {_SPLIT: split_text(dataset, masks)}
+    if config.notes:
+        files[_NOTES] = csv_text(notes.lines)
+        made_with["notes"] = _told(notes, masks["train"], files[_NOTES])
+    return RunFaces(train, dataset.subset(masks["validation"]), made_with, files)
 
 
 def split_faces(dataset: Dataset, config: TrainConfig) -> dict[str, np.ndarray]:
@@ -72,3 +90,20 @@ def split_text(dataset: Dataset, masks: dict[str, np.ndarray]) -> str:
     writer.writerow(("source", "row", "part"))
     writer.writerows(zip(dataset.sources, dataset.rows, parts, strict=True))
     return text.getvalue()
+
+
+def _notes(dataset: Dataset, run: RunFolder) -> Notes:
+    kept = run.read_text(_NOTES)
+    return read_notes(dataset) if kept is None else fit(parse_csv(kept, _NOTES), dataset)
+
+
+def _told(notes: Notes, learnt: np.ndarray, text: str) -> dict[str, Any]:
+    """What notes did to the faces that are learnt from, and a fingerprint of them."""
+    corrected = {row for row in notes.corrections if learnt[row]} - notes.flags
+    return {
+        "hash": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "flagged_faces": sum(bool(learnt[row]) for row in notes.flags),
+        "corrected_faces": len(corrected),
+        "corrected_points": sum(row in corrected and note.note == POINT for row, note in notes.fitting),
+        "unfit_notes": len(notes.unfit),
+    }
