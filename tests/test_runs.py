@@ -19,7 +19,7 @@ from fkd.training import launch
 from fkd.training.config import TrainConfig
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
-from fkd.training.waiting import Queue, queues
+from fkd.training.waiting import Queue, next_ones, queues
 
 PATIENCE_S = 300
 
@@ -113,7 +113,7 @@ def test_two_runs_on_one_device_run_one_after_the_other(root):
 
 
 def test_the_worker_that_ends_starts_the_next_in_the_order_given(root):
-    with Queue("cpu").device:  # somebody trains
+    with Queue("cpu").locks[0]:  # somebody trains
         for name in ("first", "second", "third"):
             launch.launch(make(name), "cpu")
         launch.move("third", 1)
@@ -125,6 +125,34 @@ def test_the_worker_that_ends_starts_the_next_in_the_order_given(root):
     started = [RunFolder.open(name).read_status()["started"] for name in ("third", "first")]
     assert started == sorted(started)
     assert state("second") == "stopped"
+
+
+def test_a_run_on_several_devices_waits_for_all_and_is_overtaken_on_none(root):
+    both, first, second = Queue("cuda:0,cuda:1"), Queue("cuda:0"), Queue("cuda:1")
+    both.append("wide")
+    second.append("narrow")
+    first.append("late")
+    assert queues() == {"cuda:0": ["wide", "late"], "cuda:1": ["wide", "narrow"]}
+    assert next_ones() == [("wide", "cuda:0,cuda:1")]
+    with second.locks[0]:  # somebody trains there
+        assert both.is_busy() and not both.try_start("wide")
+        assert not first.is_busy()  # what was taken of the two is let go
+        assert not first.try_start("late")  # or "wide" might wait for ever
+    assert both.try_start("wide")
+    assert not second.try_start("narrow")
+    both.release()
+    assert next_ones() == [("narrow", "cuda:1"), ("late", "cuda:0")]
+    assert second.try_start("narrow") and first.try_start("late")
+
+
+def test_a_place_counts_the_runs_that_share_a_device(root):
+    for name, device in (("a", "cpu"), ("b", "cuda:0"), ("c", "cpu"), ("d", "cuda:0"), ("e", "cpu,cpu")):
+        Queue(device).append(name)
+    assert Queue("cpu").names == ["a", "c", "e"]
+    assert Queue("cpu").move("e", 1)
+    assert queues() == {"cpu": ["a", "e", "c"], "cuda:0": ["b", "d"]}
+    assert Queue("cpu").move("a", 9) and Queue("cpu").names == ["e", "c", "a"]
+    assert not Queue("cpu").move("nobody", 0)
 
 
 def test_a_run_is_stopped_resumed_and_deleted(root, capsys):

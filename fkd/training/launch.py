@@ -24,7 +24,7 @@ from fkd.errors import FkdError
 from fkd.lock import FileLock
 from fkd.paths import PROJECT_ROOT, runs_root
 from fkd.training.run import RunFolder
-from fkd.training.waiting import Queue, queues
+from fkd.training.waiting import Queue, next_ones
 
 _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
 _STOPPING_S = 60.0
@@ -57,10 +57,10 @@ def launch(folder: RunFolder, device: str) -> None:
 
 
 def start_waiting() -> None:
-    """Start the next run of every device that is free."""
-    for device, names in queues().items():
-        if not Queue(device).device.is_held() and not _lock(names[0]).is_held():
-            _spawn(names[0], device)
+    """Start every run whose turn it is and whose devices are free."""
+    for name, device in next_ones():
+        if not Queue(device).is_busy() and not _lock(name).is_held():
+            _spawn(name, device)
 
 
 def _spawn(name: str, device: str) -> None:
@@ -97,7 +97,7 @@ def turn(folder: RunFolder, device: str, *, queued: bool = False) -> Iterator[No
         folder.write_status("running", device=device, started=time.time())
         yield
     finally:
-        queue.device.release()
+        queue.release()
         lock.release()
         start_waiting()
 

@@ -1,7 +1,9 @@
-"""The queue of each device on disk: one device trains one run at a time, the others wait in order.
+"""The queue on disk: one device trains one run at a time, the others wait in order.
 
-`.queue/cpu.json` under the runs' root holds the names that wait; `.queue/cpu.lock` is held by the
-process that trains on the device, `.queue/cpu.json.lock` for as long as the file is changed.
+`.queue/waiting.json` under the runs' root holds the name and the devices of each run that waits, in
+one order for all devices, so that two runs which need several never wait for each other.
+`.queue/cpu.lock` is held by the process that trains on the device, `.queue/waiting.json.lock` for as
+long as the file is changed.
 """
 
 from __future__ import annotations
@@ -9,65 +11,121 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fkd.lock import FileLock
 from fkd.paths import runs_root
+from fkd.lock import FileLock
+
+Waiting = list[tuple[str, str]]  # name and devices of each run
+
+
+def devices_of(device: str) -> list[str]:
+    """The devices that a text such as `cuda:0,cuda:1` names, each once; two processes share `cpu`."""
+    return sorted(set(device.split(",")))
 
 
 class Queue:
-    """Names of the runs that wait for one device, the next first."""
+    """The runs that wait for a device, or for several at once, the next first.
+
+    Args:
+        device: `cpu`, `cuda:0`, or a list such as `cuda:0,cuda:1`.
+    """
 
     def __init__(self, device: str) -> None:
-        folder = runs_root() / ".queue"
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = device.replace(":", "-")
-        self.device = FileLock(folder / f"{stem}.lock")
-        self._path = folder / f"{stem}.json"
-        self._change = FileLock(folder / f"{stem}.json.lock")
+        self.device = device
+        self.locks = [FileLock(_folder() / f"{name.replace(':', '-')}.lock") for name in devices_of(device)]
+        self._change = FileLock(_folder() / "waiting.json.lock")
 
     @property
     def names(self) -> list[str]:
-        """Who waits, the next first; safe to read while another process changes it."""
-        return json.loads(self._path.read_text("utf-8")) if self._path.exists() else []
+        """Who waits for any of these devices, the next first; safe to read while another process changes it."""
+        return [name for name, device in read_waiting() if self._shares(device)]
 
     def append(self, name: str) -> None:
         """Put a run at the end, unless it waits already."""
         with self._change:
-            if name not in self.names:
-                self._write([*self.names, name])
+            waiting = read_waiting()
+            if name not in dict(waiting):
+                _write([*waiting, (name, self.device)])
 
     def remove(self, name: str) -> bool:
         """Take a run out; false when it does not wait."""
         with self._change:
-            waiting = self.names
-            self._write([other for other in waiting if other != name])
-            return name in waiting
+            waiting = read_waiting()
+            _write([entry for entry in waiting if entry[0] != name])
+            return name in dict(waiting)
 
     def move(self, name: str, place: int) -> bool:
-        """Put a waiting run at a place, 0 the next; false when it does not wait."""
+        """Put a waiting run at a place among those that share a device with it, 0 the next; false without it."""
         with self._change:
-            others = [other for other in self.names if other != name]
-            if len(others) == len(self.names):
+            waiting = read_waiting()
+            if name not in dict(waiting):
                 return False
-            others.insert(place, name)
-            self._write(others)
+            others = [entry for entry in waiting if entry[0] != name]
+            rivals = [i for i, (_, device) in enumerate(others) if self._shares(device)]
+            others.insert(rivals[place] if place < len(rivals) else len(others), (name, dict(waiting)[name]))
+            _write(others)
             return True
 
     def try_start(self, name: str) -> bool:
-        """Take the device for the run whose turn it is; false while another trains or is before it."""
+        """Take the devices for the run whose turn it is; false while another has one or is before it."""
         with self._change:
-            if self.names[:1] != [name] or not self.device.try_acquire():
+            if self.names[:1] != [name] or not self._try_acquire():
                 return False
-            self._write(self.names[1:])
+            _write([entry for entry in read_waiting() if entry[0] != name])
             return True
 
-    def _write(self, names: list[str]) -> None:
-        aside = self._path.with_name(f"{self._path.name}.tmp")
-        aside.write_text(json.dumps(names), encoding="utf-8")
-        aside.replace(self._path)
+    def is_busy(self) -> bool:
+        """Whether a run trains on any of the devices."""
+        return any(lock.is_held() for lock in self.locks)
+
+    def release(self) -> None:
+        """Let the devices go."""
+        for lock in self.locks:
+            lock.release()
+
+    def _try_acquire(self) -> bool:
+        for i, lock in enumerate(self.locks):
+            if not lock.try_acquire():
+                for taken in self.locks[:i]:
+                    taken.release()
+                return False
+        return True
+
+    def _shares(self, device: str) -> bool:
+        return not set(devices_of(self.device)).isdisjoint(devices_of(device))
+
+
+def read_waiting() -> Waiting:
+    """Name and devices of every run that waits."""
+    path = _folder() / "waiting.json"
+    return [(name, device) for name, device in json.loads(path.read_text("utf-8"))] if path.exists() else []
 
 
 def queues() -> dict[str, list[str]]:
-    """The names that wait, by device."""
-    files: list[Path] = sorted((runs_root() / ".queue").glob("*.json"))
-    devices = [path.stem.replace("-", ":") for path in files]
-    return {device: names for device in devices if (names := Queue(device).names)}
+    """The names that wait, by device; a run that waits for several is under each."""
+    waiting = read_waiting()
+    devices = sorted({single for _, device in waiting for single in devices_of(device)})
+    return {single: [name for name, device in waiting if single in devices_of(device)] for single in devices}
+
+
+def next_ones() -> Waiting:
+    """Name and devices of the waiting runs that none before them keeps from starting."""
+    taken: set[str] = set()
+    free: Waiting = []
+    for name, device in read_waiting():
+        if taken.isdisjoint(devices_of(device)):
+            free.append((name, device))
+        taken.update(devices_of(device))
+    return free
+
+
+def _folder() -> Path:
+    folder = runs_root() / ".queue"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(waiting: Waiting) -> None:
+    path = _folder() / "waiting.json"
+    aside = path.with_name(f"{path.name}.tmp")
+    aside.write_text(json.dumps(waiting), encoding="utf-8")
+    aside.replace(path)
