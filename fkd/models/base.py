@@ -44,6 +44,10 @@ class KeypointNetwork(nn.Module):
         """(n, 1, s, s) float in [0, 1] to `Output`."""
         raise NotImplementedError
 
+    def layers(self) -> dict[str, nn.Module]:
+        """The parts worth looking into, by names that explain themselves; each gives one tensor a call."""
+        raise NotImplementedError
+
 
 def px_to_norm(points_px: torch.Tensor, size: int) -> torch.Tensor:
     """Crop pixels to [-1, 1]; pixel 0 is -1 and pixel size - 1 is 1."""

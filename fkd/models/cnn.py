@@ -43,3 +43,7 @@ class Cnn(KeypointNetwork):
     def forward(self, images: torch.Tensor) -> Output:
         features = self.hidden(self.features(images).flatten(1))
         return Output(self.regressor(features).float().unflatten(1, (self.keypoints, 2)))
+
+    def layers(self) -> dict[str, nn.Module]:
+        convolutions = {f"convolution {i}": layer for i, layer in enumerate(self.features, start=1)}
+        return {**convolutions, "dense": self.hidden, "points": self.regressor}

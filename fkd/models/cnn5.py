@@ -42,3 +42,8 @@ class Cnn5(KeypointNetwork):
     def forward(self, images: torch.Tensor) -> Output:
         features = self.dropout(self.features(images).flatten(1))
         return Output(self.regressor(features).float().unflatten(1, (self.keypoints, 2)))
+
+    def layers(self) -> dict[str, nn.Module]:
+        kinds = ("convolution", "ReLU", "pooling")
+        features = {f"{kinds[i % 3]} {i // 3 + 1}": layer for i, layer in enumerate(self.features)}
+        return {**features, "points": self.regressor}

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fkd.models.base import KeypointNetwork, Output
-from fkd.models.layers import ResidualBlock, conv_norm_relu, standardise
+from fkd.models.layers import ResidualBlock, conv_norm_relu, stage_layers, standardise
 
 HEATMAP_STRIDE = 4
 
@@ -68,6 +68,13 @@ class HeatmapNetwork(KeypointNetwork):
         point_logits = (self.score_head(fused).float() * probabilities.detach()).sum(dim=(2, 3))
         face_logits = self.face_head(features[-1].mean(dim=(2, 3))).float().squeeze(1)
         return Output(points_norm, point_logits, face_logits, heatmap_logits)
+
+    def layers(self) -> dict[str, nn.Module]:
+        found: dict[str, nn.Module] = {"stem": self.stem, **stage_layers(self.stages)}
+        strides = [HEATMAP_STRIDE << i for i in range(len(self.laterals))]
+        found |= {f"lateral, stride {stride}": part for stride, part in zip(strides, self.laterals, strict=True)}
+        found |= {f"merge, stride {s}": part for s, part in zip(strides[-2::-1], self.merges, strict=True)}
+        return found | {"heatmaps": self.heatmap_head, "point scores": self.score_head, "face score": self.face_head}
 
 
 def expectation(heatmap_logits: torch.Tensor, input_size: int) -> tuple[torch.Tensor, torch.Tensor]:

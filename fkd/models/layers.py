@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -31,3 +33,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x + self.second(self.first(x)))
+
+
+def stage_layers(stages: Iterable[nn.Module]) -> dict[str, nn.Module]:
+    """The parts of residual stages by name: of each its first convolution, then its blocks."""
+    found = {}
+    for number, stage in enumerate(stages, start=1):
+        first, *blocks = stage.children()
+        found[f"stage {number}, convolution"] = first
+        found |= {f"stage {number}, block {i}": block for i, block in enumerate(blocks, start=1)}
+    return found

@@ -24,3 +24,6 @@ class MeanShape(KeypointNetwork):
 
     def forward(self, images: torch.Tensor) -> Output:
         return Output(self.shape_norm.float().expand(len(images), -1, -1))
+
+    def layers(self) -> dict[str, nn.Module]:
+        return {}

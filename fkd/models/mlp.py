@@ -35,3 +35,6 @@ class Mlp(KeypointNetwork):
     def forward(self, images: torch.Tensor) -> Output:
         centred = images.flatten(1) - 0.5  # all-positive inputs would move every unit the same way
         return Output(self.regressor(self.hidden(centred)).float().unflatten(1, (self.keypoints, 2)))
+
+    def layers(self) -> dict[str, nn.Module]:
+        return {**{f"dense {i}": layer for i, layer in enumerate(self.hidden, start=1)}, "points": self.regressor}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fkd.models.base import KeypointNetwork, Output
-from fkd.models.layers import ResidualBlock, conv_norm_relu, standardise
+from fkd.models.layers import ResidualBlock, conv_norm_relu, stage_layers, standardise
 
 
 class ResNet(KeypointNetwork):
@@ -47,3 +47,6 @@ class ResNet(KeypointNetwork):
     def forward(self, images: torch.Tensor) -> Output:
         features = self.dropout(self.stages(self.stem(standardise(images))).flatten(1))
         return Output(self.regressor(features).float().unflatten(1, (self.keypoints, 2)))
+
+    def layers(self) -> dict[str, nn.Module]:
+        return {"stem": self.stem, **stage_layers(self.stages), "points": self.regressor}

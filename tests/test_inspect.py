@@ -1,0 +1,226 @@
+"""Looking inside networks: values computed by hand, planted dependencies, and models left as they were."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fkd.crop import CropFrame
+from fkd.errors import FkdError
+from fkd.inspect import activations, filtered, filters, grad_cam, heatmaps, layer_table, occlusion
+from fkd.models import MODELS, KeypointNetwork, Output, create_model
+from fkd.schema import KAGGLE15
+from fkd.weights import Card, LoadedModel
+
+SIZE = 64
+RNG = np.random.default_rng(0)
+CROP = RNG.integers(0, 256, (SIZE, SIZE), np.uint8)
+
+
+def loaded(network: KeypointNetwork, name: str = "tiny") -> LoadedModel:
+    return LoadedModel(
+        Card(name, KAGGLE15, name, network.input_size, CropFrame(1.0)), network.eval().requires_grad_(False)
+    )
+
+
+def made(name: str) -> LoadedModel:
+    torch.manual_seed(0)
+    return loaded(create_model(name, 15, SIZE), name)
+
+
+class Tiny(KeypointNetwork):
+    """Every point is at the mean of one 3x3 patch of the picture, doubled by a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__(15, SIZE)
+        self.doubling = nn.Conv2d(1, 2, 1, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        with torch.no_grad():
+            self.doubling.weight.copy_(torch.tensor([2.0, -1.0]).view(2, 1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> Output:
+        maps = self.pool(self.doubling(images))
+        x = maps[:, 0, 10:13, 20:23].mean(dim=(1, 2))  # rows 20 to 25 and columns 40 to 45 of the crop
+        y = torch.zeros_like(x)
+        return Output(torch.stack([x, y], dim=-1)[:, None].expand(-1, 15, -1))
+
+    def layers(self) -> dict[str, nn.Module]:
+        return {"double": self.doubling, "pool": self.pool}
+
+
+def test_activations_are_the_very_numbers_computed_by_hand() -> None:
+    maps = activations(loaded(Tiny()), CROP, "double")
+    grey = CROP.astype(np.float32) / np.float32(255)
+    assert maps.dtype == np.float32
+    np.testing.assert_array_equal(maps, np.stack([2 * grey, -grey]))
+    pooled = activations(loaded(Tiny()), CROP, "pool")
+    np.testing.assert_array_equal(pooled[0], (2 * grey).reshape(32, 2, 32, 2).max(axis=(1, 3)))
+
+
+def test_the_table_of_a_tiny_network_is_right() -> None:
+    double, pool = layer_table(loaded(Tiny()), CROP)
+    assert (double.name, double.kind, double.output_shape, double.stride) == (
+        "double",
+        "convolution 1×1",
+        (2, 64, 64),
+        1,
+    )
+    assert (double.parameters, double.multiply_adds) == (2, 2 * 64 * 64)
+    assert (pool.kind, pool.output_shape, pool.stride, pool.parameters) == ("max pooling", (2, 32, 32), 2, 0)
+    assert double.milliseconds > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_tells_its_layers_and_what_they_give(name: str) -> None:
+    model = made(name)
+    for layer in layer_table(model, CROP, repeats=1):
+        assert activations(model, CROP, layer.name).shape == layer.output_shape
+        assert layer.kind
+    # No parameter lies outside the layers that are told, but those of the mean shape, which has no layers.
+    told = {id(p) for part in model.network.layers().values() for p in part.parameters()}
+    assert {id(p) for p in model.network.parameters()} - told == (
+        {id(model.network.shape_norm)} if name == "mean_shape" else set()
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_occlusion_finds_something_in_every_network_but_the_mean(name: str) -> None:
+    shift = occlusion(made(name), CROP, patch_px=32, step_px=32).shift_px
+    assert shift.shape == (3, 3, 15, 2)
+    assert (np.abs(shift).max() > 0) == (name != "mean_shape")
+
+
+@pytest.mark.parametrize("name", ["heatmap", "resnet", "cnn5", "cnn"])
+def test_grad_cam_is_as_large_as_the_crop(name: str) -> None:
+    cam = grad_cam(made(name), CROP, keypoint=3)
+    assert cam.shape == (SIZE, SIZE, 2)
+    assert np.abs(cam).max() > 0
+
+
+def test_grad_cam_agrees_with_values_computed_by_hand() -> None:
+    # x is the mean of nine of 32 x 32 cells of channel 0, in pixels 63 / 2 of them.
+    cam = grad_cam(loaded(Tiny()), CROP, keypoint=0, layer="pool")
+    weight = 63 / 2 / (32 * 32)  # mean gradient over the cells of channel 0; channel 1 has none
+    pooled = activations(loaded(Tiny()), CROP, "pool")[0]
+    expected = nn.functional.interpolate(torch.from_numpy(weight * pooled)[None, None], size=SIZE, mode="bilinear")
+    np.testing.assert_allclose(cam[:, :, 0], expected[0, 0].numpy(), rtol=1e-5)
+    assert not cam[:, :, 1].any()
+
+
+@pytest.mark.parametrize("name", ["mlp", "mean_shape"])
+def test_networks_without_maps_have_no_grad_cam(name: str) -> None:
+    with pytest.raises(FkdError, match="no layer whose output is a map"):
+        grad_cam(made(name), CROP, keypoint=0)
+
+
+def test_a_dense_layer_has_no_cells() -> None:
+    with pytest.raises(FkdError, match="no cells"):
+        grad_cam(made("cnn"), CROP, keypoint=0, layer="dense")
+
+
+def test_occlusion_finds_the_planted_dependency() -> None:
+    found = occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4)
+    distance = found.distance_map(keypoint=7, size=SIZE)
+    row, column = np.unravel_index(distance.argmax(), distance.shape)
+    assert 20 - 4 <= row <= 25 + 4 and 40 - 4 <= column <= 45 + 4
+    away = np.ones((SIZE, SIZE), bool)
+    away[20 - 8 : 26 + 8, 40 - 8 : 46 + 8] = False
+    assert not distance[away].any()  # what the network does not look at moves nothing
+    assert not found.shift_map(7, axis=1, size=SIZE).any()
+
+
+def test_occlusion_tells_its_progress_and_can_be_stopped() -> None:
+    shares: list[float] = []
+    occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4, progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1
+
+    def stop(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4, progress=stop)
+
+
+def test_filters_of_convolutions_and_of_dense_layers_on_pixels() -> None:
+    model = made("mlp")
+    (weights,) = filters(model, "dense 1").values()
+    assert weights.shape == (256, 1, SIZE, SIZE)
+    np.testing.assert_array_equal(weights.reshape(256, -1), next(model.network.parameters()).numpy())
+    assert filters(model, "dense 2") == {}
+    assert [w.shape for w in filters(made("heatmap"), "stage 1, block 1").values()] == [(48, 48, 3, 3)] * 2
+
+
+def test_a_picture_through_a_filter() -> None:
+    sideways = np.array([[[[0, 0, 0], [-1, 0, 1], [0, 0, 0]]]], np.float32)
+    (answer,) = filtered(CROP, sideways)
+    grey = CROP.astype(np.float32) / 255
+    np.testing.assert_allclose(answer[:, 1:-1], (grey[:, 2:] - grey[:, :-2]) / np.sqrt(2), atol=1e-6)
+
+
+def test_heatmaps_add_up_and_tell_their_spread() -> None:
+    model = made("heatmap")
+    found = heatmaps(model, CROP)
+    assert found is not None and found.stride == 4
+    assert found.probabilities.shape == (15, 16, 16)
+    np.testing.assert_allclose(found.probabilities.sum(axis=(1, 2)), 1, rtol=1e-5)
+    # An untrained head is nearly uniform: 16 cells a side have a deviation of sqrt((16^2 - 1) / 12) each way.
+    assert found.spread_px.mean() == pytest.approx(4 * np.sqrt(2 * (16**2 - 1) / 12), rel=0.1)
+    assert heatmaps(made("cnn"), CROP) is None
+
+
+def test_an_unknown_layer_is_told_with_the_known_ones() -> None:
+    with pytest.raises(FkdError, match="no layer 'stom'; it has stem"):
+        activations(made("heatmap"), CROP, "stom")
+
+
+def hooks_of(network: nn.Module) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in network.modules())
+
+
+def test_no_hook_stays_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made("heatmap")
+    activations(model, CROP, "stem")
+    layer_table(model, CROP)
+    grad_cam(model, CROP, 0)
+
+    def fail(images: torch.Tensor) -> Output:
+        raise RuntimeError
+
+    monkeypatch.setattr("fkd.inspect._tensor", fail)
+    for look in (lambda: activations(model, CROP, "stem"), lambda: grad_cam(model, CROP, 0, "stem")):
+        with pytest.raises((RuntimeError, TypeError)):
+            look()
+    assert hooks_of(model.network) == 0
+    assert not any(p.requires_grad or p.grad is not None for p in model.network.parameters())
+
+
+def test_a_look_takes_no_memory_for_parameters() -> None:
+    from fkd.inspect import _private_copy
+
+    network = made("heatmap").network
+    assert {p.data_ptr() for p in _private_copy(network).parameters()} == {p.data_ptr() for p in network.parameters()}
+
+
+def test_threads_that_look_at_different_layers_do_not_mix() -> None:
+    model = made("heatmap")
+    crops = RNG.integers(0, 256, (4, SIZE, SIZE), np.uint8)
+    names = ["stem", "stage 1, block 1", "merge, stride 4", "heatmaps"]
+    expected = [activations(model, crop, name) for crop, name in zip(crops, names, strict=True)]
+    wrong: list[str] = []
+
+    def look(crop: np.ndarray, name: str, wanted: np.ndarray) -> None:
+        for _ in range(10):
+            if not np.array_equal(activations(model, crop, name), wanted):
+                wrong.append(name)
+
+    threads = [threading.Thread(target=look, args=row) for row in zip(crops, names, expected, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert hooks_of(model.network) == 0
