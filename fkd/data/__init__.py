@@ -9,25 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset, concatenate
 from fkd.data.kaggle import LABELLED, load_kaggle
 from fkd.data.points68 import TABLES, load_points68
 from fkd.errors import FkdError
 from fkd.paths import data_root
+from fkd.schema import IBUG68, KAGGLE15
 
 
-def _synthetic(schema_name: str) -> Dataset:
-    from fkd.data.synthetic import synthetic_dataset
+def _synthetic(name: str) -> Dataset:
+    from fkd.data import synthetic
 
-    return synthetic_dataset(schema_name)
+    drawn_by = [Path(synthetic.__file__).parent]
+    return cached_dataset(name, drawn_by, lambda: synthetic.synthetic_dataset(schema_of(name)))
 
 
 SOURCES: dict[str, Callable[[], Dataset]] = {
     "kaggle": lambda: load_kaggle(data_root() / "kaggle"),
     "youtube_faces": lambda: load_points68(data_root() / "youtube_faces"),
     "portraits68": lambda: load_points68(data_root() / "portraits68"),
-    "synthetic15": lambda: _synthetic("kaggle15"),
-    "synthetic68": lambda: _synthetic("ibug68"),
+    "synthetic15": lambda: _synthetic("synthetic15"),
+    "synthetic68": lambda: _synthetic("synthetic68"),
 }
 
 
@@ -36,6 +39,16 @@ def layout_of(folder: Path) -> str | None:
     if any((folder / name).is_file() for name in LABELLED):
         return "kaggle"
     return "points68" if any(folder.glob(TABLES)) else None
+
+
+def schema_of(name: str) -> str:
+    """Name of the schema of one source's faces, without reading them; `FkdError` for an unknown source."""
+    if name in SOURCES:
+        return KAGGLE15.name if name in ("kaggle", "synthetic15") else IBUG68.name
+    layout = layout_of(data_root() / name)
+    if layout is None:
+        raise FkdError(f"Unknown dataset {name!r}; known are {', '.join(dataset_names())}.")
+    return KAGGLE15.name if layout == "kaggle" else IBUG68.name
 
 
 def dataset_names() -> list[str]:

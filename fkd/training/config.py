@@ -130,18 +130,6 @@ class TrainConfig:
         return self
 
 
-def changes(settings: dict[str, Any], base: dict[str, Any], prefix: str = "") -> list[str]:
-    """The `field=value` texts that `with_settings` makes `settings` from `base` with; both as `as_dict` gives them."""
-    texts = []
-    for key, value in base.items():
-        changed = settings.get(key, value)
-        if key == "augmentation":
-            texts += changes(changed, value, "augmentation.")
-        elif changed != value:
-            texts.append(f"{prefix}{key}={json.dumps(changed) if isinstance(changed, dict) else changed}")
-    return texts
-
-
 def _replace(settings: Any, name: str, text: str) -> Any:
     known = {f.name: f for f in dataclasses.fields(settings)}
     if name not in known or name == "augmentation":
