@@ -1,0 +1,141 @@
+"""Many small maps as one picture: the channels of a layer, or the weights of its filters.
+
+picture = mosaic(activations(model, crop_gray_u8, "stem"), order="peak")
+picture.rgb_u8, picture.channels
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fkd.options import check, option
+
+_WIDTH_PX = 1200
+_GAP_PX = 2
+_SMALLEST_TILE, _LARGEST_TILE = 24, 240
+_GAP_GREY = 128  # seen on light and dark pages, and between dark and bright tiles
+_COLOURS = {"viridis": cv2.COLORMAP_VIRIDIS, "magma": cv2.COLORMAP_MAGMA, "grey": None}
+_DIVERGING = ("#2166AC", "#F7F7F7", "#B2182B")  # below zero, zero, above
+
+
+@dataclass(frozen=True)
+class MosaicOptions:
+    """How maps are shown; values out of their choices raise `ValueError`."""
+
+    scale: str = option(
+        "channel",
+        "Bring each channel to its own darkest and brightest, or all of the layer to common ones.",
+        choices=("channel", "layer"),
+    )
+    order: str = option("index", "What the channels are sorted by.", choices=("index", "mean", "peak"))
+    colours: str = option("viridis", "The colours from low to high.", choices=tuple(_COLOURS))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """One picture of many maps.
+
+    Attributes:
+        rgb_u8: (h, w, 3) uint8.
+        channels: (c,) which channel each tile shows, row by row from the upper left.
+        columns: tiles in each row.
+        tile_px: (2,) width and height of a tile with its gap.
+    """
+
+    rgb_u8: np.ndarray
+    channels: np.ndarray
+    columns: int
+    tile_px: tuple[int, int]
+
+    @property
+    def centres_px(self) -> np.ndarray:
+        """(c, 2) centres of the tiles in pixels of the picture."""
+        row, column = np.divmod(np.arange(len(self.channels)), self.columns)
+        return np.stack([column, row], axis=1) * np.array(self.tile_px) + (np.array(self.tile_px) - 1) / 2
+
+
+def mosaic(maps: np.ndarray, options: MosaicOptions | None = None, limits: tuple[float, float] | None = None) -> Mosaic:
+    """Maps side by side.
+
+    Args:
+        maps: (c, h, w) float, or (c,) from a dense layer, whose numbers are shown as one cell each.
+        options: scale, order and colours.
+        limits: the values of the darkest and the brightest colour, where several pictures are to be compared.
+    """
+    options = options or MosaicOptions()
+    maps = maps.reshape(len(maps), *(maps.shape[1:] or (1, 1))).astype(np.float32)
+    channels = order_of(maps, options.order)
+    if limits is None and (options.scale == "layer" or maps.shape[1:] == (1, 1)):
+        limits = (float(maps.min()), float(maps.max()))
+    return _assemble([colourise(maps[i], options.colours, limits) for i in channels], channels)
+
+
+def signed_mosaic(maps: np.ndarray) -> Mosaic:
+    """(c, h, w) weights side by side, blue below zero and red above, on one scale."""
+    limit = float(np.abs(maps).max())
+    return _assemble([colourise_signed(weights, limit) for weights in maps], np.arange(len(maps)))
+
+
+def order_of(maps: np.ndarray, order: str) -> np.ndarray:
+    """(c,) indices of (c, h, w) maps by `index`, or by falling `mean` or `peak`."""
+    if order == "index":
+        return np.arange(len(maps))
+    values = maps.mean(axis=(1, 2)) if order == "mean" else maps.max(axis=(1, 2))
+    return np.argsort(-values, kind="stable")
+
+
+def dead_channels(maps: np.ndarray) -> np.ndarray:
+    """(c,) bool: maps (c, h, w) or numbers (c,) that are zero everywhere, so that they tell nothing of this face."""
+    return (maps.reshape(len(maps), -1) == 0).all(axis=1)
+
+
+def colourise(values: np.ndarray, colours: str = "viridis", limits: tuple[float, float] | None = None) -> np.ndarray:
+    """A (h, w) map as (h, w, 3) uint8 RGB; without limits from its own least value to its greatest."""
+    low, high = limits or (float(values.min()), float(values.max()))
+    grey = np.clip((values - low) / (high - low or 1.0) * 255, 0, 255).astype(np.uint8)
+    table = _COLOURS[colours]
+    if table is None:
+        return np.repeat(grey[..., None], 3, axis=2)
+    return cv2.cvtColor(cv2.applyColorMap(grey, table), cv2.COLOR_BGR2RGB)
+
+
+def colourise_signed(values: np.ndarray, limit: float) -> np.ndarray:
+    """A (h, w) map as (h, w, 3) uint8 RGB: blue at `-limit`, nearly white at 0, red at `limit`."""
+    share = np.clip(values / (limit or 1.0), -1, 1)
+    ends = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in _DIVERGING], np.float64)
+    channels = [np.interp(share, (-1, 0, 1), ends[:, i]) for i in range(3)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def overlay(image_gray_u8: np.ndarray, heat_rgb_u8: np.ndarray, opacity: float) -> np.ndarray:
+    """(s, s, 3) uint8: a map in colours, brought to the size of the picture, laid over it."""
+    size = image_gray_u8.shape[::-1]
+    large = cv2.resize(heat_rgb_u8, size, interpolation=cv2.INTER_LINEAR)
+    return cv2.addWeighted(large, opacity, cv2.cvtColor(image_gray_u8, cv2.COLOR_GRAY2RGB), 1 - opacity, 0)
+
+
+def _assemble(tiles: list[np.ndarray], channels: np.ndarray) -> Mosaic:
+    height, width = tiles[0].shape[:2]
+    columns = _columns(len(tiles))
+    side = int(np.clip(_WIDTH_PX // columns - _GAP_PX, _SMALLEST_TILE, _LARGEST_TILE))
+    size = (side, max(1, round(side * height / width)))
+    # Small maps are enlarged cell by cell, so that each cell stays a square of one colour.
+    method = cv2.INTER_NEAREST if side >= width else cv2.INTER_AREA
+    tile_px = (size[0] + _GAP_PX, size[1] + _GAP_PX)
+    rows = -(-len(tiles) // columns)
+    picture = np.full((rows * tile_px[1] - _GAP_PX, columns * tile_px[0] - _GAP_PX, 3), _GAP_GREY, np.uint8)
+    for place, tile in enumerate(tiles):
+        y, x = (part * step for part, step in zip(divmod(place, columns), tile_px[::-1], strict=True))
+        picture[y : y + size[1], x : x + size[0]] = cv2.resize(tile, size, interpolation=method)
+    return Mosaic(picture, channels, columns, tile_px)
+
+
+def _columns(tiles: int) -> int:
+    """About half as many rows as columns: as wide as a page is."""
+    return min(tiles, max(4, int(np.ceil(np.sqrt(2 * tiles)))))
