@@ -58,13 +58,17 @@ class Look:
         """The looks at some of the faces."""
         return Look(*(part[which] for part in vars(self).values()))
 
-    def updated(self, which: np.ndarray, other: Look) -> Look:
-        """A copy whose rows `which` are taken from `other`; of face scores, the lower one remains."""
+    def replaced(self, which: np.ndarray, other: Look) -> Look:
+        """A copy whose rows `which` are taken from `other`."""
         parts = [part.copy() for part in vars(self).values()]
         for part, newer in zip(parts, vars(other).values(), strict=True):
             part[which] = newer
-        updated = Look(*parts)
-        return replace(updated, face_scores=np.minimum(updated.face_scores, self.face_scores))
+        return Look(*parts)
+
+    def updated(self, which: np.ndarray, other: Look) -> Look:
+        """As `replaced`, but of face scores the lower one remains."""
+        newer = self.replaced(which, other)
+        return replace(newer, face_scores=np.minimum(newer.face_scores, self.face_scores))
 
 
 class Clock:

@@ -1,0 +1,99 @@
+"""Haar search for video: the whole frame at once, a share of it in each frame, or only near a known place.
+
+    search = FaceSearch(0.06, "frontal")
+    tight_xyxy = search.everywhere(image_gray_u8)
+    tight_xyxy = search.next_share(image_gray_u8)
+
+A search over a whole frame takes longer than following a face in it. `next_share` looks for some of the
+sizes only, one of four parts of about the same cost in turn, so that looking for new faces never makes
+one frame late. More false hits are let through than from a photo: the network judges them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fkd.pipeline.detect import load_cascade, suppress_overlaps, tight_from_haar
+
+_WINDOW_PX = 24  # the cascade's smallest; a frame is scaled until its smallest face is as large
+_SCALE_FACTOR = 1.2
+_MIN_NEIGHBORS, _MIN_NEIGHBORS_OF_PART = 2, 1
+# First and last window of each share, counted in steps of the scale factor. Neighbouring shares have one
+# size in common, so that a face between two sizes has its hits in one share.
+_SHARES = ((0, 2), (2, 4), (4, 6), (6, 40))
+SHARES = len(_SHARES)
+_SAME_FACE_IOU = 0.3
+# Near a known place: how far round it in sides of the face, how large that is made, and which sizes of
+# a detection are sought there, in sides of a tight box.
+_NEAR_REACH, _NEAR_FACE_PX, _NEAR_SIZES = 1.5, 30, (0.9, 1.6)
+
+
+class FaceSearch:
+    """Finds faces in the frames of one video; not to be shared by threads, as cascades may not.
+
+    Args:
+        min_face: smallest face to look for, as a share of the frame's longer side.
+        cascade: one of `fkd.pipeline.detect.CASCADES` but `profile`, which would need two searches.
+
+    Raises:
+        FkdError: when this OpenCV has no cascades.
+    """
+
+    def __init__(self, min_face: float, cascade: str = "frontal") -> None:
+        self._cascade, self._name = load_cascade(cascade), cascade
+        self._min_face = min_face
+        self._turn = 0
+
+    def everywhere(self, image_gray_u8: np.ndarray) -> np.ndarray:
+        """(n, 4) tight boxes of faces of all sizes, in pixels of the frame, surest first."""
+        return self._sizes(image_gray_u8, self._ratio(image_gray_u8), (0, 40), _MIN_NEIGHBORS)
+
+    def next_share(self, image_gray_u8: np.ndarray) -> np.ndarray:
+        """As `everywhere`, for a fourth of the work; `SHARES` calls in a row cover all sizes."""
+        steps = _SHARES[self._turn % SHARES]
+        self._turn += 1
+        return self._sizes(image_gray_u8, self._ratio(image_gray_u8), steps, _MIN_NEIGHBORS_OF_PART)
+
+    def near(self, image_gray_u8: np.ndarray, tight_xyxy: np.ndarray) -> np.ndarray:
+        """(n, 4) tight boxes of faces about as large as a (4,) one and not far from it."""
+        low, high = tight_xyxy[:2], tight_xyxy[2:]
+        side = float((high - low).max())
+        size = np.array(image_gray_u8.shape[::-1])
+        first, last = (
+            np.clip((low + high) / 2 + reach * side, 0, size).astype(int) for reach in (-_NEAR_REACH, _NEAR_REACH)
+        )
+        if (last - first).min() < 0.5 * side:
+            return np.empty((0, 4))
+        part = image_gray_u8[first[1] : last[1], first[0] : last[0]]
+        windows = tuple(_NEAR_FACE_PX * share for share in _NEAR_SIZES)
+        found = self._windows(part, _NEAR_FACE_PX / max(side, 1.0), windows, _MIN_NEIGHBORS_OF_PART)
+        return found + np.tile(first, 2)
+
+    def _ratio(self, image_gray_u8: np.ndarray) -> float:
+        return _WINDOW_PX / (self._min_face * max(image_gray_u8.shape))
+
+    def _sizes(self, image_gray_u8: np.ndarray, ratio: float, steps: tuple[int, int], neighbours: int) -> np.ndarray:
+        low, high = (_WINDOW_PX * _SCALE_FACTOR**step for step in steps)
+        return self._windows(image_gray_u8, ratio, (low, high), neighbours)
+
+    def _windows(
+        self, image_gray_u8: np.ndarray, ratio: float, windows_px: tuple[float, ...], neighbours: int
+    ) -> np.ndarray:
+        """(n, 4) tight boxes from squares of these sizes in the picture made `ratio` times as large."""
+        height, width = image_gray_u8.shape
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+        smallest, largest = (min(round(window), 10_000) for window in windows_px)
+        found, hits = self._cascade.detectMultiScale2(
+            cv2.resize(image_gray_u8, size, interpolation=method),
+            _SCALE_FACTOR,
+            neighbours,
+            minSize=(smallest, smallest),
+            maxSize=(largest, largest),
+        )
+        xywh = np.asarray(found, np.float64).reshape(-1, 4)
+        edges = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)  # outer edges of pixels
+        boxes = edges * np.array([width / size[0], height / size[1]] * 2) - 0.5
+        kept = suppress_overlaps(boxes, np.asarray(hits, np.float64).reshape(-1), _SAME_FACE_IOU)
+        return tight_from_haar(boxes[kept], self._name)

@@ -1,0 +1,368 @@
+"""Faces followed from frame to frame: found once, then looked at where they were, each under its own number.
+
+    tracker = Tracker(load_model("ibug68"))
+    for time_s, image_rgb_u8 in read_frames(path):
+        seen = tracker(image_rgb_u8, time_s)
+        seen.faces[0].points_px, seen.faces[0].id
+
+A face is cut out by the points of the frame before, moved on by its speed, and the network looks once.
+Its own score says whether the face is still there; below that, the place is searched anew in the same
+frame. New faces are looked for with a share of the Haar search in some frames, so that no frame is late.
+
+Two faces whose points fall together were one person passing before another: the one that moved as
+expected keeps them, the other is awaited where its speed leads. What is lost keeps its number for a
+while, and gets it back when a face turns up that may have come from there and looks the same.
+
+All times are those of the frames, so a clip gives the same result at any speed of the machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fkd.crop import cut
+from fkd.images import to_gray
+from fkd.options import check, option
+from fkd.pipeline.face import Face
+from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
+from fkd.pipeline.look import Clock, Look, Looker, contradicted
+from fkd.pipeline.search import SHARES, FaceSearch
+
+if TYPE_CHECKING:
+    from fkd.weights import LoadedModel
+
+# Points of two looks that lie closer than this, on average and in sides of the face, are one face.
+_SAME_FACE = 0.25
+_SPEED_MEMORY_S = 0.1
+# For so long a lost face is looked for where its speed leads; afterwards only a search finds it.
+_AWAITED_S = 0.5
+# A look that lands further off a track's course, in sides, has to show the same person.
+_OWN_COURSE = 0.4
+# How far a lost face may have gone from where it was last expected, in sides, at once and per second.
+_REACH, _REACH_PER_S = 0.7, 3.0
+_LIKE_SIZE = 1.7
+_PORTRAIT_PX = 16
+_PORTRAIT_SHARE = 0.1  # of each new portrait in the one that is remembered
+# From here on two portraits may show one person: faces of different people reach about 0.6, one face
+# a second later mostly 0.9.
+_LIKENESS = 0.55
+_CONFIRMING_LOOKS = 2
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """How faces are followed; out-of-range values raise `ValueError`."""
+
+    find_score: float = option(0.5, "How sure the network has to be of a new face.", low=0.0, high=1.0)
+    keep_score: float = option(0.35, "A followed face that scores lower is lost.", low=0.0, high=1.0)
+    doubt_s: float = option(
+        0.25, "Seconds for which a followed face may score too low to be a new one.", low=0.0, high=5.0
+    )
+    search_every_s: float = option(0.5, "Seconds from one search for new faces to the next.", low=0.0, high=10.0)
+    min_face: float = option(
+        0.06,
+        "Smallest face to look for, as a share of the frame's longer side; smaller takes longer.",
+        low=0.02,
+        high=1.0,
+    )
+    remember_s: float = option(
+        1.5, "Seconds for which a lost face keeps its number, should it come back.", low=0.0, high=30.0
+    )
+    max_faces: int = option(4, "Most faces followed at once; each takes a look of its own.", low=1, high=20)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class TrackedFace(Face):
+    """A face of a video; its box is the tight box of its points.
+
+    Attributes:
+        id: the same in every frame that shows this face, counted from 1.
+        age_s: seconds since it was first seen.
+    """
+
+    id: int
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What was seen in one frame.
+
+    Attributes:
+        faces: by increasing `id`.
+        milliseconds: time spent in the steps `gray`, `search`, `crop`, `predict` and `match`.
+    """
+
+    faces: list[TrackedFace]
+    milliseconds: dict[str, float]
+
+
+@dataclass
+class _Track:
+    """A face that is followed, or was until a moment ago."""
+
+    id: int
+    born_s: float
+    seen_s: float
+    sure_s: float
+    points_px: np.ndarray
+    point_scores: np.ndarray
+    score: float
+    portrait: np.ndarray
+    velocity_px_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def expected_px(self, time_s: float) -> np.ndarray:
+        """(k, 2) where the points should be by now."""
+        return self.points_px + self.velocity_px_s * (time_s - self.seen_s)
+
+    @property
+    def side_px(self) -> float:
+        return _side_px(self.points_px)
+
+
+class Tracker:
+    """Follows the faces of one video or camera; one for each session, used by one thread at a time.
+
+    Args:
+        model: the network; it may be shared, and looks once at each face, without its mirror image.
+        options: see there.
+
+    Raises:
+        FkdError: when this OpenCV has no cascades to find faces with.
+    """
+
+    def __init__(self, model: LoadedModel, options: TrackOptions | None = None) -> None:
+        self.options = options or TrackOptions()
+        self._schema = model.card.schema
+        self._look = Looker(partial(model.predict, flip=False), model.card)
+        self._search = FaceSearch(self.options.min_face)
+        self._next_id = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every face and begin another video; numbers go on."""
+        self._tracks: list[_Track] = []
+        self._time_s: float | None = None
+        self._searched_s = -np.inf
+        self._shares_left = 0
+
+    def __call__(self, image_rgb_u8: np.ndarray, time_s: float) -> Tracking:
+        """The faces of the next frame.
+
+        Args:
+            image_rgb_u8: (h, w, 3) uint8 RGB.
+            time_s: when it was taken, in seconds from any origin. A time before the last one begins
+                another video.
+        """
+        if self._time_s is not None and time_s < self._time_s:
+            self.reset()
+        is_first, self._time_s = self._time_s is None, time_s
+        clock = Clock()
+        with clock("gray"):
+            image_gray_u8 = to_gray(image_rgb_u8)
+        frame = _Frame(image_rgb_u8, image_gray_u8, time_s, clock)
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= self.options.remember_s]
+        self._follow(frame)
+        self._find(frame, is_first)
+        faces = [self._face(track, time_s) for track in self._tracks if track.seen_s == time_s]
+        return Tracking(sorted(faces, key=lambda face: face.id), clock.milliseconds)
+
+    def _face(self, track: _Track, time_s: float) -> TrackedFace:
+        box = tight_boxes_from_points(track.points_px[None], self._schema)[0].astype(np.float32)
+        return TrackedFace(box, track.score, track.points_px, track.point_scores, track.id, time_s - track.born_s)
+
+    # Following -------------------------------------------------------------------------------------
+
+    def _follow(self, frame: _Frame) -> None:
+        """Look at every track where it should be, and once more at those that were not quite there."""
+        tracks = [track for track in self._tracks if frame.time_s - track.seen_s <= _AWAITED_S]
+        if not tracks:
+            return
+        expected = np.stack([track.expected_px(frame.time_s) for track in tracks])
+        boxes, angles = upright_frames(expected, self._schema)
+        look = self._look(frame.image_gray_u8, boxes, angles, frame.clock)
+        look = self._look_again(frame, look, boxes, angles)
+        with frame.clock("match"):
+            found = [_Found.of(look, index, frame) for index in range(len(tracks))]
+            for track, face in self._owners(tracks, expected, found, frame.time_s):
+                self._update(track, face, frame.time_s)
+
+    def _look_again(self, frame: _Frame, look: Look, boxes: np.ndarray, angles_deg: np.ndarray) -> Look:
+        """The looks, with second ones in their place where a first one was not enough.
+
+        A face that moved further than expected is looked at by its own points; one that is gone, where the
+        cascade sees something nearby.
+        """
+        again_boxes, again_angles = self._look.frames(look)
+        gone = look.scores < self.options.keep_score
+        again = contradicted(boxes, angles_deg, again_boxes, again_angles) & ~gone
+        with frame.clock("search"):
+            for index in np.flatnonzero(gone):
+                near = self._search.near(frame.image_gray_u8, boxes[index])
+                if len(near):
+                    again_boxes[index], again_angles[index], again[index] = near[0], 0.0, True
+        if not again.any():
+            return look
+        second = self._look(frame.image_gray_u8, again_boxes[again], again_angles[again], frame.clock)
+        return look.replaced(again, second)
+
+    def _owners(
+        self, tracks: list[_Track], expected_px: np.ndarray, found: list[_Found], time_s: float
+    ) -> list[tuple[_Track, _Found]]:
+        """The tracks that still see their face, each face with one track only: the one it surprises least."""
+        candidates = []
+        for track, points_px, face in zip(tracks, expected_px, found, strict=True):
+            doubted = time_s - track.sure_s > self.options.doubt_s
+            away, likeness = _away(face.points_px, points_px), _likeness(track.portrait, face.portrait)
+            is_own = away < _OWN_COURSE or likeness > _LIKENESS
+            if is_own and face.score >= (self.options.find_score if doubted else self.options.keep_score):
+                candidates.append((away + (1 - likeness) + (time_s - track.seen_s), track, face))
+        owners: list[tuple[_Track, _Found]] = []
+        for _, track, face in sorted(candidates, key=lambda candidate: candidate[0]):
+            if not any(_same_face(face.points_px, other.points_px) for _, other in owners):
+                owners.append((track, face))
+        return owners
+
+    def _update(self, track: _Track, face: _Found, time_s: float) -> None:
+        elapsed_s = time_s - track.seen_s
+        if elapsed_s > 0:
+            speed = (face.points_px.mean(axis=0) - track.points_px.mean(axis=0)) / elapsed_s
+            share = 1 - np.exp(-elapsed_s / _SPEED_MEMORY_S)
+            track.velocity_px_s = track.velocity_px_s + share * (speed - track.velocity_px_s)
+        track.portrait = track.portrait + _PORTRAIT_SHARE * (face.portrait - track.portrait)
+        track.points_px, track.point_scores, track.score = face.points_px, face.point_scores, face.score
+        track.seen_s = time_s
+        if face.score >= self.options.find_score:
+            track.sure_s = time_s
+
+    # Finding ---------------------------------------------------------------------------------------
+
+    def _find(self, frame: _Frame, is_first: bool) -> None:
+        """Look for faces that no track holds, and take lost ones up again."""
+        look = self._confirmed(frame, self._candidates(frame, is_first))
+        with frame.clock("match"):
+            for index in np.argsort(-look.scores):
+                visible = self._visible(frame.time_s)
+                held = any(_same_face(look.points_px[index], track.points_px) for track in visible)
+                if len(visible) < self.options.max_faces and not held:
+                    self._welcome(_Found.of(look, index, frame), frame.time_s)
+
+    def _candidates(self, frame: _Frame, is_first: bool) -> np.ndarray:
+        """(n, 4) tight boxes where there may be a face that no track holds."""
+        visible = self._visible(frame.time_s)
+        room = self.options.max_faces - len(visible)
+        if not self._is_search_due(frame.time_s, is_first, len(visible)) or not room:
+            return np.empty((0, 4))
+        with frame.clock("search"):
+            found = (self._search.everywhere if is_first else self._search.next_share)(frame.image_gray_u8)
+        held = [tight_boxes_from_points(track.points_px[None], self._schema)[0] for track in visible]
+        free = [box for box in found if not any(_covers(taken, box) for taken in held)]
+        return np.array(free[:room]).reshape(-1, 4)
+
+    def _is_search_due(self, time_s: float, is_first: bool, visible: int) -> bool:
+        """Every so often one share in each of the next frames; in every frame while nobody or somebody is missing."""
+        if time_s - self._searched_s >= self.options.search_every_s:
+            self._searched_s, self._shares_left = time_s, 1 if is_first else SHARES
+        is_due = self._shares_left > 0 or visible < max(1, len(self._tracks))
+        self._shares_left = max(0, self._shares_left - 1)
+        return is_due
+
+    def _confirmed(self, frame: _Frame, tight_xyxy: np.ndarray) -> Look:
+        """Looks at those of (n, 4) candidates that are faces from every framing."""
+        look = self._look(frame.image_gray_u8, tight_xyxy, np.zeros(len(tight_xyxy)), frame.clock)
+        for _ in range(_CONFIRMING_LOOKS):
+            look = look.subset(look.scores >= self.options.find_score)
+            again = self._look(frame.image_gray_u8, *self._look.frames(look), frame.clock)
+            look = look.updated(np.ones(len(look), bool), again)
+        return look.subset(look.scores >= self.options.find_score)
+
+    def _welcome(self, face: _Found, time_s: float) -> None:
+        """Take up the lost track that this face most likely is, or begin a new one."""
+        lost = [track for track in self._tracks if track.seen_s < time_s and _may_be(track, face, time_s)]
+        if lost:
+            self._update(max(lost, key=lambda track: _likeness(track.portrait, face.portrait)), face, time_s)
+            return
+        self._tracks.append(
+            _Track(self._next_id, time_s, time_s, time_s, face.points_px, face.point_scores, face.score, face.portrait)
+        )
+        self._next_id += 1
+
+    def _visible(self, time_s: float) -> list[_Track]:
+        return [track for track in self._tracks if track.seen_s == time_s]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    image_rgb_u8: np.ndarray
+    image_gray_u8: np.ndarray
+    time_s: float
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One face that a look saw."""
+
+    points_px: np.ndarray
+    point_scores: np.ndarray
+    score: float
+    portrait: np.ndarray
+
+    @classmethod
+    def of(cls, look: Look, index: int, frame: _Frame) -> _Found:
+        portrait = _portrait(frame.image_rgb_u8, look.crops_to_photo[index], look.crops_gray_u8.shape[1])
+        return cls(look.points_px[index], look.point_scores[index], float(look.scores[index]), portrait)
+
+
+def _portrait(image_rgb_u8: np.ndarray, crop_to_photo: np.ndarray, crop_size: int) -> np.ndarray:
+    """(p, p, 3) float32 what a face looks like: its upright crop made small, without brightness and contrast."""
+    step = crop_size / _PORTRAIT_PX
+    matrix = np.asarray(crop_to_photo, np.float64).copy()
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) * (step - 1) / 2  # pixel centres at integers on both scales
+    matrix[:, :2] *= step
+    small = cut(image_rgb_u8, matrix, _PORTRAIT_PX).astype(np.float32)
+    small -= small.mean()
+    return small / max(float(np.linalg.norm(small)), 1e-6)
+
+
+def _may_be(track: _Track, face: _Found, time_s: float) -> bool:
+    """Whether a found face may be a lost one: from where it was or should be, as large, and alike."""
+    side, found_side = track.side_px, _side_px(face.points_px)
+    away = min(_away(face.points_px, place) for place in (track.points_px, track.expected_px(time_s)))
+    return (
+        away < _REACH + _REACH_PER_S * (time_s - track.seen_s)
+        and max(side, found_side) < _LIKE_SIZE * min(side, found_side)
+        and _likeness(track.portrait, face.portrait) > _LIKENESS
+    )
+
+
+def _away(points_px: np.ndarray, expected_px: np.ndarray) -> float:
+    """Distance of two faces' middles, in sides of the expected one."""
+    return float(np.linalg.norm(points_px.mean(axis=0) - expected_px.mean(axis=0))) / _side_px(expected_px)
+
+
+def _likeness(portrait: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two portraits."""
+    return float((portrait * other).sum() / max(float(np.linalg.norm(portrait) * np.linalg.norm(other)), 1e-6))
+
+
+def _same_face(points_px: np.ndarray, others_px: np.ndarray) -> bool:
+    apart = float(np.linalg.norm(points_px - others_px, axis=1).mean())
+    return apart < _SAME_FACE * min(_side_px(points_px), _side_px(others_px))
+
+
+def _side_px(points_px: np.ndarray) -> float:
+    return max(float(np.ptp(points_px, axis=0).max()), 1e-6)
+
+
+def _covers(taken_xyxy: np.ndarray, box_xyxy: np.ndarray) -> bool:
+    """Whether the middle of a box lies in a taken one."""
+    middle = (box_xyxy[:2] + box_xyxy[2:]) / 2
+    return bool((middle > taken_xyxy[:2]).all() and (middle < taken_xyxy[2:]).all())
