@@ -137,7 +137,7 @@ class TestPoints68:
 
     def test_an_absent_picture_is_named(self, folder):
         (folder / "training" / "Ann_Lee_02.jpg").unlink()
-        with pytest.raises(FkdError, match=r"Ann_Lee_02\.jpg is missing"):
+        with pytest.raises(FkdError, match=r"Ann_Lee_02\.jpg does not exist"):
             load_points68(folder)
 
     def test_wrong_columns_are_counted(self, folder):

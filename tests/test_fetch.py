@@ -10,6 +10,7 @@ import pytest
 
 from fkd.data import fetch
 from fkd.errors import FkdError
+from fkd.progress import listening
 from tests.uploads import HEADER, kaggle_rows, points68_files, zipped
 
 ARCHIVE = zipped({k.replace("pictures/", "faces/"): v for k, v in points68_files().items()})
@@ -74,7 +75,8 @@ def left(root):
 def test_a_whole_archive_becomes_the_dataset(server, root):
     shares = []
     checksum = hashlib.sha256(ARCHIVE).hexdigest()
-    done = fetch.fetch_youtube_faces(server.url, checksum, lambda what, share: shares.append(share))
+    with listening(lambda what, share: shares.append(share)):
+        done = fetch.fetch_youtube_faces(server.url, checksum)
     assert (done.name, done.faces) == ("youtube_faces", 2)
     assert max(shares) == 1.0
     assert left(root) == ["youtube_faces"]
@@ -96,7 +98,7 @@ def test_what_has_come_stays_for_the_next_attempt(server, root, monkeypatch):
     part = root / "part.zip"
     part.parent.mkdir(exist_ok=True)
     server.breaks_after, server.status = len(ARCHIVE) // 2, 200
-    fetch._download_once(server.url, part, None)
+    fetch._download_once(server.url, part)
     server.breaks_after = None
     fetch.download(server.url, part)
     assert part.read_bytes() == ARCHIVE
@@ -107,7 +109,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(server, root):
     part = root / "part.zip"
     part.parent.mkdir()
     server.content, server.breaks_after = b"x" * 1000, 400
-    fetch._download_once(server.url, part, None)
+    fetch._download_once(server.url, part)
     server.content, server.breaks_after = ARCHIVE, None
     fetch.download(server.url, part)
     assert part.read_bytes() == ARCHIVE

@@ -9,10 +9,15 @@ import argparse
 import importlib
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fkd.errors import FkdError
+from fkd.progress import Watch, listening
 
-COMMANDS = ("predict", "train", "runs", "evaluate", "promote", "data", "bench", "doctor")
+_LINE_EVERY_S = 0.2
+COMMANDS = ("predict", "train", "runs", "evaluate", "leaderboard", "promote", "export", "data", "bench", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             command.set_defaults(run_command=module.run)  # "run" is a flag of train
     args = parser.parse_args(chosen)
     try:
-        return args.run_command(args)
+        with _progress_line():
+            return args.run_command(args)
     except FkdError as error:
         print(f"fkd: {error}", file=sys.stderr)
         return 1
@@ -38,3 +44,26 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+@contextmanager
+def _progress_line() -> Iterator[None]:
+    """Show the step under way in one line of the terminal, where there is one."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    watch, shown_s = Watch(), -_LINE_EVERY_S
+
+    def show(what: str, share: float) -> None:
+        nonlocal shown_s
+        watch(what, share)
+        if time.monotonic() - shown_s > _LINE_EVERY_S or share >= 1:
+            shown_s = time.monotonic()
+            print(f"\r{watch.sentence() if share < 1 else ''}\033[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        with listening(show):
+            yield
+    finally:
+        if watch.what:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,27 +109,20 @@ def _fetch(args: argparse.Namespace) -> None:
         if args.url or args.sha256:
             raise FkdError("--url and --sha256 are for youtube-faces; Kaggle's files come by kagglehub.")
         print(f"Kaggle's terms apply: {KAGGLE_TERMS_URL}")
-        _report(fetch_kaggle(_show))
+        _report(fetch_kaggle())
     else:
         print("YouTube Faces may be used for research only: https://www.cs.tau.ac.il/~wolf/ytfaces/")
-        _report(fetch_youtube_faces(args.url or YOUTUBE_FACES_URL, args.sha256, _show))
+        _report(fetch_youtube_faces(args.url or YOUTUBE_FACES_URL, args.sha256))
 
 
 def _import(args: argparse.Namespace) -> None:
     from fkd.data.importing import import_dataset
 
     skip = args.bad_rows == "skip"
-    _report(import_dataset(args.path, args.name, layout=args.layout, skip_bad_rows=skip, progress=_show))
-
-
-def _show(what: str, share: float) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what}: {share:4.0%}\033[K", end="", file=sys.stderr, flush=True)
+    _report(import_dataset(args.path, args.name, layout=args.layout, skip_bad_rows=skip))
 
 
 def _report(imported: Imported) -> None:
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
     for bad in imported.bad_rows[:_SHOWN]:
         print(f"left out: {bad.reason}")
     left_out = f", {len(imported.bad_rows)} rows left out" if imported.bad_rows else ""

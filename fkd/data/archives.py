@@ -6,10 +6,11 @@ import contextlib
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from fkd.errors import FkdError
+from fkd.progress import report
 
 # Text of grey values shrinks by 3 or 4, pictures hardly; only what was made to burst exceeds this.
 _HIGHEST_RATIO = 100
@@ -17,8 +18,6 @@ _HARMLESS_BYTES = 50 << 20  # below this no ratio does harm
 _MOST_BYTES = 20 << 30
 _MOST_FILES = 200_000
 _CHUNK = 1 << 20
-
-Progress = Callable[[float], None]
 
 
 @contextlib.contextmanager
@@ -64,7 +63,7 @@ def _check_name(entry: zipfile.ZipInfo, path: Path) -> None:
         raise FkdError(f"{path.name} asks for a password; pack it without one.")
 
 
-def unpack(path: Path, target: Path, progress: Progress | None = None) -> None:
+def unpack(path: Path, target: Path) -> None:
     """Unpack a checked zip into a new folder; nothing larger than its headers say is ever written."""
     with open_archive(path) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir() and not is_clutter(entry.filename)]
@@ -75,13 +74,12 @@ def unpack(path: Path, target: Path, progress: Progress | None = None) -> None:
             with archive.open(entry) as source, place.open("xb") as file:
                 left = entry.file_size
                 while chunk := source.read(min(_CHUNK, left + 1)):
+                    report(f"unpacking {path.name}", done / total)
                     left -= len(chunk)
                     if left < 0:
                         raise FkdError(f"{path.name}: {entry.filename!r} is larger than it says; this is no dataset.")
                     file.write(chunk)
-            done += entry.file_size
-            if progress:
-                progress(done / total)
+                    done += len(chunk)
 
 
 def is_clutter(name: str) -> bool:

@@ -7,6 +7,8 @@ import hashlib
 import cv2
 import numpy as np
 
+from fkd.progress import steps
+
 # Correlation of two shrunken faces above which they belong together. On Kaggle's faces copies of one
 # photo lie above 0.99; between 0.90 and 0.95 are other takes of the same person in the same sitting,
 # which would give a test away just as well.
@@ -29,7 +31,7 @@ def near_duplicate_clusters(images_u8: np.ndarray, threshold: float = SAME_SITTI
             i = parent[i]
         return i
 
-    for start in range(0, len(flat), 1024):
+    for start in steps("comparing faces", range(0, len(flat), 1024)):
         alike = flat[start : start + 1024] @ flat.T > threshold
         for a, b in np.argwhere(alike):
             first, second = sorted((root(start + a), root(b)))
@@ -46,7 +48,7 @@ def most_alike(images_u8: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     flat = _standardised(images_u8)
     twins, correlations = np.arange(len(flat)), np.zeros(len(flat), np.float32)
-    for start in range(0, len(flat) if len(flat) > 1 else 0, 1024):
+    for start in steps("looking for duplicates", range(0, len(flat) if len(flat) > 1 else 0, 1024)):
         alike = flat[start : start + 1024] @ flat.T
         own = np.arange(len(alike))
         alike[own, start + own] = -np.inf

@@ -15,6 +15,7 @@ import numpy as np
 
 from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
 from fkd.data.dataset import Dataset
+from fkd.progress import steps
 
 _SIDE = 64
 _FRAME = CropFrame(scale=1.2)
@@ -72,7 +73,8 @@ def _moved(boxes_xyxy: np.ndarray, amount: float, rng: np.random.Generator) -> n
 def _describe(images_u8: np.ndarray, rows: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """(n, 1764) float32: nine directions in 7x7 overlapping blocks of 2x2 cells."""
     gradients = cv2.HOGDescriptor((_SIDE, _SIDE), (16, 16), (8, 8), (8, 8), 9)
-    crops = (cut(images_u8[row], matrix, _SIDE) for row, matrix in zip(rows, maps, strict=True))
+    cuts = steps("learning where points lie", list(zip(rows, maps, strict=True)))
+    crops = (cut(images_u8[row], matrix, _SIDE) for row, matrix in cuts)
     return np.stack([np.ravel(gradients.compute(crop)) for crop in crops])
 
 

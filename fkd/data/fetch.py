@@ -16,9 +16,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from fkd.data.importing import Imported, Progress, import_dataset
+from fkd.data.importing import Imported, import_dataset
 from fkd.errors import FkdError
 from fkd.paths import data_root
+from fkd.progress import report
 
 YOUTUBE_FACES_URL = (
     "https://s3.amazonaws.com/video.udacity-data.com/topher/2018/May/5aea1b91_train-test-data/train-test-data.zip"
@@ -31,38 +32,35 @@ _PAUSE_S = 1.0
 _CHUNK = 1 << 18
 
 
-def fetch_youtube_faces(
-    url: str = YOUTUBE_FACES_URL, sha256: str | None = None, progress: Progress | None = None
-) -> Imported:
+def fetch_youtube_faces(url: str = YOUTUBE_FACES_URL, sha256: str | None = None) -> Imported:
     """Download Udacity's archive of YouTube Faces frames and store it as `youtube_faces`.
 
     Args:
         url: another place that has it.
         sha256: of the archive, checked where given.
-        progress: is told what is being done.
 
     Raises:
         FkdError: no network, a broken or wrong file; the sentence says where to put it by hand.
     """
     place = data_root() / "youtube_faces"
-    by_hand = f"or fetch {url} by hand and run: python -m fkd data import FILE --name NAME"
+    by_hand = f"or fetch {url} by hand and run: python -m fkd data import FILE --name {place.name}"
     _refuse_existing(place)
     part = data_root() / ".fetching" / hashlib.sha256(url.encode()).hexdigest()[:16] / "youtube_faces.zip"
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        download(url, part, progress)
+        download(url, part)
     except FkdError as error:
         raise FkdError(f"{str(error).rstrip('.')}; try again later, {by_hand}") from None
     except OSError as error:
         raise FkdError(f"{part.parent} cannot be written ({error.strerror}).") from None
     try:
         _check_sha256(part, sha256)
-        return import_dataset(part, place.name, layout="points68", progress=progress, reserved=True)
+        return import_dataset(part, place.name, layout="points68")
     finally:
         _forget(part)
 
 
-def fetch_kaggle(progress: Progress | None = None) -> Imported:
+def fetch_kaggle() -> Imported:
     """Download the competition's files by kagglehub, with the user's own token, and store them as `kaggle`.
 
     Raises:
@@ -75,8 +73,7 @@ def fetch_kaggle(progress: Progress | None = None) -> Imported:
         kagglehub = importlib.import_module("kagglehub")
     except ImportError:
         raise FkdError(f"Fetching from Kaggle needs kagglehub: pip install kagglehub, {by_hand}.") from None
-    if progress:
-        progress("asking Kaggle", 0.0)
+    report("asking Kaggle", 0.0)
     try:
         folder = Path(kagglehub.competition_download(_COMPETITION))
     except Exception as error:  # kagglehub raises many kinds; the first line of each says enough
@@ -84,10 +81,10 @@ def fetch_kaggle(progress: Progress | None = None) -> Imported:
         raise FkdError(
             f"Kaggle gave no files ({reason}): accept the terms at {KAGGLE_TERMS_URL} and set up a token, {by_hand}."
         ) from None
-    return import_dataset(folder, place.name, layout="kaggle", progress=progress, reserved=True)
+    return import_dataset(folder, place.name, layout="kaggle")
 
 
-def download(url: str, target: Path, progress: Progress | None = None) -> None:
+def download(url: str, target: Path) -> None:
     """Download to `target`, going on from what is there of an earlier attempt (HTTP Range).
 
     Raises:
@@ -99,7 +96,7 @@ def download(url: str, target: Path, progress: Progress | None = None) -> None:
     while fruitless < _FRUITLESS_ATTEMPTS:
         before = _size(target)
         try:
-            if _download_once(url, target, progress):
+            if _download_once(url, target):
                 return
             reason = "the connection breaks off"
         except urllib.error.HTTPError as error:
@@ -114,7 +111,7 @@ def download(url: str, target: Path, progress: Progress | None = None) -> None:
     raise FkdError(f"{url} cannot be fetched ({reason}).")
 
 
-def _download_once(url: str, target: Path, progress: Progress | None) -> bool:
+def _download_once(url: str, target: Path) -> bool:
     """Whether the file is whole after one request."""
     note, have = _note_of(target), _size(target)
     headers = {"User-Agent": "fkd"}
@@ -135,13 +132,13 @@ def _download_once(url: str, target: Path, progress: Progress | None) -> bool:
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
+        what = f"downloading {total / 2**20:,.0f} MB" if total else "downloading"
         _write_note(note, response.headers)
         with target.open("ab" if resumed else "wb") as file:
             while chunk := response.read1(_CHUNK):
                 file.write(chunk)
                 have += len(chunk)
-                if progress:
-                    progress("downloading", have / total if total else 0.0)
+                report(what, have / total if total else 0.0)
     return total is None or have == total
 
 

@@ -1,4 +1,4 @@
-"""Take a folder, a CSV with its pictures, or a zip of either in as a dataset of one's own.
+"""Take a folder, a CSV with its pictures, uploads, or a zip of any of these in as a dataset of one's own.
 
 Everything is checked and written aside first and renamed at the end, so that a dataset is either
 whole under `FKD_DATA` or not there at all.
@@ -11,27 +11,30 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
-import numpy as np
 import pandas as pd
 
 from fkd.data import SOURCES
 from fkd.data.archives import is_clutter, open_archive, unpack
-from fkd.data.kaggle import COORDINATES, BadRow, open_csv, read_header, read_kaggle_table
+from fkd.data.kaggle import COORDINATES, BadRow, kaggle_rows, open_csv, read_header
 from fkd.data.points68 import read_points_table
 from fkd.errors import FkdError
+from fkd.images import read_image
 from fkd.paths import data_root
-from fkd.schema import IBUG68
+from fkd.progress import report, steps
 
 LAYOUTS = ("auto", "kaggle", "points68")
+_LAYOUT_OF = {"kaggle": "kaggle", "youtube_faces": "points68", "portraits68": "points68"}
 _LONGEST_LINE = 1 << 20
+_FEWEST_COLUMNS = 100  # what has more is meant as a table of 68 points
+_ABANDONED_S = 24 * 3600.0
 
-# Called with what is being done and the share of it that is done.
-Progress = Callable[[str, float], None]
+# The name and the bytes of a file that was chosen in a browser.
+Upload = tuple[str, bytes | memoryview]
 
 
 @dataclass(frozen=True)
@@ -46,50 +49,44 @@ class Imported:
 
 
 def import_dataset(
-    source: Path | bytes,
-    name: str,
-    *,
-    layout: str = "auto",
-    skip_bad_rows: bool = False,
-    progress: Progress | None = None,
-    reserved: bool = False,
+    source: Path | Sequence[Upload], name: str, *, layout: str = "auto", skip_bad_rows: bool = False
 ) -> Imported:
     """Check a source and store it under `FKD_DATA` as the dataset `name`.
 
     Args:
-        source: a folder, a CSV (its pictures beside it), a zip, or the bytes of an uploaded zip or CSV.
-        name: letters, digits, `-` and `_`.
+        source: a folder, a CSV (its pictures beside it), a zip, or uploads: one zip, or a CSV with its pictures.
+        name: letters, digits, `-` and `_`; that of a known source only for a dataset of its layout.
         layout: `kaggle`, `points68`, or `auto` to tell by the columns.
         skip_bad_rows: leave rows out that cannot be used, and report them, instead of stopping at the first.
-        progress: is told what is being done.
-        reserved: allow the name of a known source, as fetching does.
 
     Raises:
         FkdError: one sentence about what is wrong; nothing has been stored then.
     """
-    folder = _free_place(name, reserved)
+    folder = _free_place(name)
     if layout not in LAYOUTS:
         raise FkdError(f"Unknown layout {layout!r}; known are {', '.join(LAYOUTS)}.")
-    report = progress or (lambda what, share: None)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _clear_abandoned(folder.parent)
         # Beside its destination, so that the last step is a rename within one file system.
         with tempfile.TemporaryDirectory(prefix=f".importing-{name}-", dir=folder.parent) as aside:
             ready = Path(aside) / "ready"
             ready.mkdir()
-            tables = _find_tables(_as_files(source, Path(aside), report), layout)
+            tables = _find_tables(_as_files(source, Path(aside)), layout)
+            if _LAYOUT_OF.get(name, tables[0].layout) != tables[0].layout:
+                raise FkdError(f"{name!r} is the name of a known source with other points; choose another.")
             store = _store_kaggle if tables[0].layout == "kaggle" else _store_points68
-            faces, bad_rows = store(tables, ready, skip_bad_rows, report)
+            faces, bad_rows = store(tables, ready, skip_bad_rows)
             ready.rename(folder)
     except OSError as error:
         raise FkdError(f"{name!r} cannot be stored in {folder.parent} ({error.strerror or error}).") from None
     return Imported(name, folder, tables[0].layout, faces, bad_rows)
 
 
-def _free_place(name: str, reserved: bool) -> Path:
+def _free_place(name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise FkdError(f"{name!r} cannot name a dataset; use up to 64 letters, digits, '-' and '_'.")
-    if name in SOURCES and not reserved:
+    if name in SOURCES and name not in _LAYOUT_OF:
         raise FkdError(f"{name!r} is the name of a known source; choose another.")
     folder = data_root() / name
     if folder.exists():
@@ -97,22 +94,42 @@ def _free_place(name: str, reserved: bool) -> Path:
     return folder
 
 
-def _as_files(source: Path | bytes, aside: Path, report: Progress) -> list[Path]:
+def _clear_abandoned(root: Path) -> None:
+    """Delete what an import left behind that was killed long ago."""
+    for path in root.glob(".importing-*"):
+        if time.time() - path.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _as_files(source: Path | Sequence[Upload], aside: Path) -> list[Path]:
     """The files of a source, with the ones that matter unpacked."""
-    if isinstance(source, bytes):
-        upload = aside / ("upload.zip" if source.startswith(b"PK") else "upload.csv")
-        upload.write_bytes(source)
-        source = upload
+    if not isinstance(source, Path):
+        source = _write_uploads(source, aside / "uploads")
     if source.is_dir():
         root = source
     elif source.suffix.lower() == ".zip":
         root = aside / "unpacked"
-        unpack(source, root, lambda share: report("unpacking", share))
+        unpack(source, root)
     elif source.is_file():
         return [source]
     else:
         raise FkdError(f"There is no file or folder {source}.")
     return sorted(path for path in root.rglob("*") if path.is_file() and not is_clutter(str(path.relative_to(root))))
+
+
+def _write_uploads(uploads: Sequence[Upload], folder: Path) -> Path:
+    """The one file that was uploaded, or the folder of several; what browsers call them is no path here."""
+    folder.mkdir()
+    if not uploads:
+        raise FkdError("No file was chosen; choose a zip, or a CSV and its pictures.")
+    for name, content in uploads:
+        path = folder / (PurePosixPath(name.replace("\\", "/")).name or "upload")
+        if bytes(content[:2]) == b"PK":  # a zip by whatever name, as browsers and people rename them
+            path = path.with_suffix(".zip")
+        if path.exists():
+            raise FkdError(f"Two files are called {path.name}; give them different names.")
+        path.write_bytes(content)
+    return path if len(uploads) == 1 else folder
 
 
 @dataclass(frozen=True)
@@ -150,48 +167,44 @@ def _kind_of(path: Path) -> str | None:
     if path.suffix.lower() == ".zip":
         with open_archive(path):
             pass
-    with open_csv(path) as file:
+    with open_csv(path) as (file, _):
         _, names = read_header(file)
-    if "Image" in names:
-        if not set(COORDINATES) & set(names):
-            return "kaggle_test"
-        missing = next((name for name in COORDINATES if name not in names), None)
-        if missing:
-            raise FkdError(f"{path.name} lacks the column {missing!r}; Kaggle's training file has 31 columns.")
+    if set(COORDINATES) & set(names):
         return "kaggle"
-    return "points68" if len(names) == 2 * len(IBUG68) + 1 else None
+    if "Image" in names:
+        return "kaggle_test"
+    return "points68" if len(names) > _FEWEST_COLUMNS else None
 
 
-def _store_kaggle(tables: list[_Table], ready: Path, skip_bad_rows: bool, report: Progress) -> tuple[int, list[BadRow]]:
+def _store_kaggle(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> tuple[int, list[BadRow]]:
     labelled = [table.path for table in tables if table.layout == "kaggle"]
     if len(labelled) > 1:
         raise FkdError(f"{' and '.join(path.name for path in labelled)} both hold labels; import one of them.")
     faces, bad_rows = 0, []
-    for number, table in enumerate(tables):
-        report(f"checking {table.path.name}", number / len(tables))
+    for table in tables:
         is_labelled = table.layout == "kaggle"
-        rows = read_kaggle_table(table.path, skip_bad_rows=skip_bad_rows, labelled=is_labelled)
-        left_out = {bad.row for bad in rows.bad_rows}
-        _copy_rows(table.path, ready / ("training.csv" if is_labelled else "test.csv"), left_out)
-        bad_rows += rows.bad_rows
-        faces += len(rows.images_u8) if is_labelled else 0
+        left_out: list[BadRow] | None = [] if skip_bad_rows else None
+        count = sum(len(numbers) for _, _, numbers in kaggle_rows(table.path, left_out, labelled=is_labelled))
+        target = ready / ("training.csv" if is_labelled else "test.csv")
+        _copy_rows(table.path, target, {bad.row for bad in left_out or []})
+        bad_rows += left_out or []
+        faces += count if is_labelled else 0
     return faces, bad_rows
 
 
 def _copy_rows(source: Path, target: Path, left_out: set[int]) -> None:
-    with open_csv(source) as file, target.open("wb") as copy:
+    with open_csv(source) as (file, size), target.open("wb") as copy:
         copy.write(file.readline())
         row = 0
         while line := file.readline(_LONGEST_LINE):
             if line.strip():
+                report(f"storing {source.name}", file.tell() / max(size, 1))
                 if row not in left_out:
                     copy.write(line)
                 row += 1
 
 
-def _store_points68(
-    tables: list[_Table], ready: Path, skip_bad_rows: bool, report: Progress
-) -> tuple[int, list[BadRow]]:
+def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> tuple[int, list[BadRow]]:
     faces = 0
     bad_rows: list[BadRow] = []
     for table in tables:
@@ -204,15 +217,14 @@ def _store_points68(
         left_out: list[BadRow] | None = [] if skip_bad_rows else None
         names, points_px = read_points_table(table.path, left_out)
         kept: dict[str, int] = {}
-        for i, name in enumerate(names):
-            report(f"checking the pictures of {table.path.name}", i / len(names))
+        for i, (row, name) in enumerate(_numbered(table.path, names, left_out or [])):
             try:
-                _take_picture(table.path, split, name, ready / split, kept)
+                _take_picture(table.path, row, name, ready / split, kept)
                 kept[_flat(name)] = i
             except FkdError as error:
                 if left_out is None:
                     raise
-                left_out.append(BadRow(i, str(error)))
+                left_out.append(BadRow(row, str(error)))
         if not kept:
             raise FkdError(f"{table.path.name} has no row that can be used; the first: {(left_out or [])[0].reason}")
         frame = pd.DataFrame(points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
@@ -221,18 +233,29 @@ def _store_points68(
     return faces, bad_rows
 
 
-def _take_picture(table: Path, split: str, name: str, target: Path, kept: dict[str, int]) -> None:
-    """Check one picture of a table and copy it; `FkdError` says why it cannot be used."""
+def _numbered(table: Path, names: list[str], left_out: list[BadRow]) -> Iterator[tuple[int, str]]:
+    """The pictures named by the rows that were read, each with the number of its row."""
+    gone = {bad.row for bad in left_out}
+    numbers = [row for row in range(len(names) + len(gone)) if row not in gone]
+    return steps(f"checking the pictures of {table.name}", list(zip(numbers, names, strict=True)))
+
+
+def _take_picture(table: Path, row: int, name: str, target: Path, kept: dict[str, int]) -> None:
+    """Check the picture of a row and copy it; `FkdError` says why it cannot be used."""
     path = PurePosixPath(name.replace("\\", "/"))
+    told = f"{table.name}, row {row}"
     if path.is_absolute() or ".." in path.parts or ":" in name:
-        raise FkdError(f"{table.name} names the picture {name!r}, which leads out of its folder.")
+        raise FkdError(f"{told}: names the picture {name!r}, which leads out of its folder.")
     if _flat(name) in kept:
-        raise FkdError(f"{table.name} names the picture {name!r} twice.")
+        raise FkdError(f"{told}: names the picture {name!r} twice.")
+    split = table.stem.removesuffix("_frames_keypoints")
     picture = next((p for p in (table.parent / split / path, table.parent / path) if p.is_file()), None)
     if picture is None:
-        raise FkdError(f"{table.name} names the picture {name!r}, which is not there.")
-    if cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR) is None:
-        raise FkdError(f"{name} is no picture, or a damaged one.")
+        raise FkdError(f"{told}: names the picture {name!r}, which is not there.")
+    try:
+        read_image(picture, name)
+    except FkdError as error:
+        raise FkdError(f"{told}: {error}") from None
     shutil.copyfile(picture, target / _flat(name))
 
 

@@ -6,6 +6,7 @@ grey values; `test.csv`: `ImageId` and `Image`.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
 from fkd.errors import FkdError
+from fkd.progress import report
 from fkd.schema import KAGGLE15
 
 SIDE = 96
@@ -42,6 +44,9 @@ class BadRow:
 
     row: int
     reason: str
+
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -102,22 +107,54 @@ def read_kaggle_table(path: Path, *, skip_bad_rows: bool = False, labelled: bool
     Raises:
         FkdError: not such a file, or a row that is not a face while `skip_bad_rows` is off.
     """
-    with open_csv(path) as file:
-        try:
-            return _read_table(file, path, skip_bad_rows, labelled)
-        except (zipfile.BadZipFile, zlib.error, EOFError):
-            raise FkdError(f"{path} breaks off; download it again.") from None
+    bad_rows: list[BadRow] | None = [] if skip_bad_rows else None
+    parts = list(kaggle_rows(path, bad_rows, labelled=labelled))
+    images, points, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return KaggleTable(images, points, numbers, bad_rows or [])
 
 
-def open_csv(path: Path) -> IO[bytes]:
-    """A CSV, or the first one in a zip, as a binary file."""
+def kaggle_rows(path: Path, bad_rows: list[BadRow] | None = None, *, labelled: bool = True) -> Iterator[Rows]:
+    """The rows of a CSV, or of the one inside a zip, a few at a time.
+
+    Args:
+        path: the file.
+        bad_rows: takes the rows that are no faces; without it the first one is an error.
+        labelled: whether there are coordinates.
+
+    Yields:
+        (n, 96, 96) uint8 pictures, (n, 15, 2) float32 points, NaN where missing, and (n,) row numbers or `ImageId`s.
+
+    Raises:
+        FkdError: not such a file, no usable row, or a bad row that nobody takes.
+    """
+    empty = True
+    with open_csv(path) as (file, size):
+        columns = _columns(file, path, labelled)
+        for start, lines in _batches(file, path):
+            report(f"reading {path.name}", file.tell() / max(size, 1))
+            for rows in _parse_batch(lines, start, columns, path, bad_rows):
+                empty = False
+                yield rows
+    if empty and bad_rows:
+        raise FkdError(f"{path.name} has no row that can be used; the first: {bad_rows[0].reason}")
+    if empty:
+        raise FkdError(f"{path.name} holds no rows; download it again.")
+
+
+@contextlib.contextmanager
+def open_csv(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """A CSV, or the first one in a zip, as a binary file, and its size in bytes once unpacked."""
     if path.suffix.lower() != ".zip":
-        return path.open("rb", buffering=1 << 20)
+        with path.open("rb", buffering=1 << 20) as file:
+            yield file, path.stat().st_size
+        return
     try:
-        archive = zipfile.ZipFile(path)
-        check_headers(archive, path)
-        return archive.open(next(n for n in archive.namelist() if n.endswith(".csv") and not is_clutter(n)))
-    except (zipfile.BadZipFile, StopIteration):
+        with zipfile.ZipFile(path) as archive:
+            check_headers(archive, path)
+            entry = next(e for e in archive.infolist() if e.filename.endswith(".csv") and not is_clutter(e.filename))
+            with archive.open(entry) as unpacked:
+                yield unpacked, entry.file_size
+    except (zipfile.BadZipFile, zlib.error, EOFError, StopIteration):
         raise FkdError(f"{path} is not a complete zip with a CSV file in it; download it again.") from None
 
 
@@ -142,43 +179,40 @@ def read_header(file: IO[bytes]) -> tuple[str, list[str]]:
 def _columns(file: IO[bytes], path: Path, labelled: bool) -> _Columns:
     delimiter, names = read_header(file)
     wanted = COORDINATES if labelled else ()
-    missing = next((name for name in (*wanted, "Image") if name not in names), None)
-    if missing is not None:
-        count = len(wanted) + 1 if labelled else 2
-        raise FkdError(f"{path} lacks the column {missing!r}; this file of Kaggle's has {count} columns.")
+    for name in (*wanted, "Image"):
+        if names.count(name) != 1:
+            fault = "has twice" if name in names else "lacks"
+            count = len(wanted) + 1 if labelled else 2
+            raise FkdError(f"{path.name} {fault} the column {name!r}; this file of Kaggle's has {count} columns.")
     number = names.index("ImageId") if "ImageId" in names else None
     return _Columns(delimiter.encode(), len(names), [names.index(n) for n in wanted], names.index("Image"), number)
 
 
-def _read_table(file: IO[bytes], path: Path, skip_bad_rows: bool, labelled: bool) -> KaggleTable:
-    columns = _columns(file, path, labelled)
-    parts, bad_rows = [], []
-    for start, lines in _batches(file, path):
-        try:
-            parts.append(_parse_lines(lines, start, columns, path))
-        except FkdError:
-            if not skip_bad_rows:
-                raise
-            for number, line in enumerate(lines, start):
-                try:
-                    parts.append(_parse_lines([line], number, columns, path))
-                except FkdError as error:
-                    bad_rows.append(BadRow(number, str(error)))
-    if not parts:
-        raise FkdError(f"{path} holds no {'usable ' if bad_rows else ''}rows; download it again.")
-    images, points, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return KaggleTable(images, points, numbers, bad_rows)
+def _parse_batch(
+    lines: list[bytes], start: int, columns: _Columns, path: Path, bad_rows: list[BadRow] | None
+) -> Iterator[Rows]:
+    """All lines at once, or one by one where some are bad and `bad_rows` takes them."""
+    try:
+        yield _parse_lines(lines, start, columns, path)
+    except FkdError:
+        if bad_rows is None:
+            raise
+        for number, line in enumerate(lines, start):
+            try:
+                yield _parse_lines([line], number, columns, path)
+            except FkdError as error:
+                bad_rows.append(BadRow(number, str(error)))
 
 
-def _parse_lines(
-    lines: list[bytes], start: int, columns: _Columns, path: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parse_lines(lines: list[bytes], start: int, columns: _Columns, path: Path) -> Rows:
     fields = [line.strip().split(columns.delimiter) for line in lines]
     short = next((i for i, row in enumerate(fields) if len(row) != columns.count), None)
     if short is not None:
-        raise FkdError(f"{path}, row {start + short}: {len(fields[short])} columns instead of {columns.count}.")
+        raise FkdError(f"{path.name}, row {start + short}: {len(fields[short])} columns instead of {columns.count}.")
     images = _parse_pixels([row[columns.image].strip(b'" ') for row in fields], start, path)
-    points = _parse_coordinates([[row[c] for c in columns.coordinates] for row in fields], start, path)
+    comma = columns.delimiter == b";"  # where fields are parted so, decimals are written with a comma
+    texts = [[row[c].replace(b",", b".") if comma else row[c] for c in columns.coordinates] for row in fields]
+    points = _parse_coordinates(texts, start, path)
     if columns.number is None:
         return images, points, np.arange(start, start + len(lines))
     return images, points, np.array([row[columns.number].decode("utf-8", "replace") for row in fields], object)
@@ -191,7 +225,7 @@ def _batches(file: IO[bytes], path: Path) -> Iterator[tuple[int, list[bytes]]]:
     while line := file.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise FkdError(
-                f"{path}, row {start + len(lines)}: more than {_LONGEST_LINE:,} characters; this is no face."
+                f"{path.name}, row {start + len(lines)}: more than {_LONGEST_LINE:,} characters; this is no face."
             )
         if line.strip():
             lines.append(line)
@@ -211,7 +245,7 @@ def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
     counts = np.diff(np.searchsorted(ends, starts))
     wrong = next((i for i, count in enumerate(counts) if count != _PIXELS), None)
     if wrong is not None:
-        raise FkdError(f"{path}, row {start + wrong}: {counts[wrong]} pixels instead of {_PIXELS}.")
+        raise FkdError(f"{path.name}, row {start + wrong}: {counts[wrong]} pixels instead of {_PIXELS}.")
     lengths, ends = np.diff(ends) - 1, ends[1:]
     digits = (characters - np.uint8(ord("0"))) * ~is_space
     values = digits[ends - 1].astype(np.int16) + 10 * digits[ends - 2].astype(np.int16)
@@ -224,7 +258,7 @@ def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
 def _bad_pixel(texts: list[bytes], start: int, path: Path) -> FkdError:
     tokens = ((row, token) for row, text in enumerate(texts, start) for token in text.split(b" "))
     row, token = next((r, t) for r, t in tokens if not (t.isdigit() and len(t) <= 3 and int(t) <= 255))
-    return FkdError(f"{path}, row {row}: pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255.")
+    return FkdError(f"{path.name}, row {row}: pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255.")
 
 
 def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.ndarray:
@@ -233,7 +267,7 @@ def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.nd
         try:
             points[i, : len(row)] = [float(text.strip(b'" ') or "nan") for text in row]
         except ValueError:
-            raise FkdError(f"{path}, row {start + i}: a coordinate is not a number.") from None
+            raise FkdError(f"{path.name}, row {start + i}: a coordinate is not a number.") from None
         if np.isinf(points[i]).any():
-            raise FkdError(f"{path}, row {start + i}: a coordinate is infinite.")
+            raise FkdError(f"{path.name}, row {start + i}: a coordinate is infinite.")
     return points.reshape(len(rows), -1, 2)

@@ -7,13 +7,12 @@ of their surroundings for any augmentation, and brought to one size.
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-import pandas as pd
-from tqdm import tqdm
 
 from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
 from fkd.data.cache import cached_dataset
@@ -21,6 +20,8 @@ from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
 from fkd.data.kaggle import BadRow
 from fkd.errors import FkdError
+from fkd.images import SUFFIXES, read_image, to_gray
+from fkd.progress import steps
 from fkd.schema import IBUG68
 
 # A stored picture shows twice the tight box, at about the resolution the networks see.
@@ -28,6 +29,9 @@ SURROUNDINGS = CropFrame(scale=2.0)
 STORED_SIDE = 208
 TABLES = "*_frames_keypoints.csv"
 _FEWEST_GROUPS, _FEW_FACES = 5, 20
+_COORDINATES = 2 * len(IBUG68)
+_LONGEST_HEADER = 1 << 16
+_FARTHEST_PX = 1_000_000  # a label may lie outside its picture, but not outside any picture
 
 
 def load_points68(folder: Path) -> Dataset:
@@ -64,8 +68,8 @@ def _parse(name: str, tables: list[Path]) -> Dataset:
     matrices = SURROUNDINGS.matrices(tight_boxes(points_px), STORED_SIDE)
     images_u8 = np.empty((len(files), STORED_SIDE, STORED_SIDE), np.uint8)
     sizes = np.empty((len(files), 2), np.int32)
-    for i, file in enumerate(tqdm(files, desc=f"reading {name}", leave=False)):
-        picture = _read_gray(file)
+    for i, file in enumerate(steps(f"reading {name}", files)):
+        picture = to_gray(read_image(file))
         images_u8[i], sizes[i] = cut(picture, matrices[i], STORED_SIDE), picture.shape[::-1]
     return Dataset(
         name=name,
@@ -84,35 +88,73 @@ def _parse(name: str, tables: list[Path]) -> Dataset:
 def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> tuple[list[str], np.ndarray]:
     """File names and (n, 68, 2) float64 points in picture pixels, NaN where missing.
 
-    Commas or semicolons, with or without a byte-order mark. Rows that are no face go to `left_out`
-    where it is given.
+    Commas, or semicolons and then decimal commas too; with or without a byte-order mark. Rows that are
+    no face go to `left_out` where it is given.
 
     Raises:
         FkdError: not such a table, or a row that is no face and `left_out` is None.
     """
+    names, points = [], []
     try:
-        with table.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-            delimiter = ";" if header.count(";") > header.count(",") else ","
-        frame = pd.read_csv(table, sep=delimiter, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise FkdError(f"{table} cannot be read as a table of points ({error}); fetch it again.") from None
-    coordinates = frame.iloc[:, 1:]
-    if coordinates.shape[1] != 2 * len(IBUG68) or not len(frame):
+        for row, cells, comma in _cells(table):
+            try:
+                points.append(_points_of(cells, comma))
+                names.append(cells[0].strip())
+            except ValueError as error:
+                bad = BadRow(row, f"{table.name}, row {row}: {error}.")
+                if left_out is None:
+                    raise FkdError(bad.reason) from None
+                left_out.append(bad)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FkdError(f"{table.name} is no CSV in UTF-8 ({error}); save it as one.") from None
+    if not names:
+        first = f"row that can be used; the first: {left_out[0].reason}" if left_out else "rows."
+        raise FkdError(f"{table.name} has no {first}")
+    return names, np.stack(points)
+
+
+def _cells(table: Path) -> Iterator[tuple[int, list[str], bool]]:
+    """Number and cells of each row that is not blank, and whether decimals may have commas."""
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline(_LONGEST_HEADER)
+        comma = header.count(";") > header.count(",")
+        delimiter = ";" if comma else ","
+        _check_header(next(csv.reader([header], delimiter=delimiter), []), table)
+        filled = (cells for cells in csv.reader(file, delimiter=delimiter) if any(cells))
+        for row, cells in enumerate(filled):
+            yield row, cells, comma
+
+
+def _check_header(names: list[str], table: Path) -> None:
+    count = len(names) - 1
+    if count != _COORDINATES:
+        numbered = [name.strip() for name in names[1:]]
+        absent = [str(i) for i in range(_COORDINATES) if str(i) not in numbered]
+        which = f" ({absent[0]!r} is missing)" if len(absent) == 1 else ""
         raise FkdError(
-            f"{table} has {coordinates.shape[1]} columns of coordinates; 136 are needed, after the file name."
+            f"{table.name} has {count} columns of coordinates{which}; {_COORDINATES} are needed, after the file name."
         )
-    points = coordinates.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    wrong = ((np.isnan(points) & coordinates.notna().to_numpy()) | np.isinf(points)).any(axis=1)
-    points = points.reshape(len(points), -1, 2)
-    few = np.isfinite(points).all(axis=2).sum(axis=1) < 2
-    for row in np.flatnonzero(wrong | few):
-        reason = "a coordinate is not a number" if wrong[row] else "fewer than two points are labelled"
-        if left_out is None:
-            raise FkdError(f"{table}, row {row}: {reason}.")
-        left_out.append(BadRow(int(row), f"{table}, row {row}: {reason}."))
-    good = ~(wrong | few)
-    return frame.iloc[:, 0].astype(str)[good].tolist(), points[good]
+    if Path(names[0]).suffix.lower() in SUFFIXES:
+        raise FkdError(f"{table.name} begins with a face; it needs a first line that names the columns.")
+
+
+def _points_of(cells: list[str], comma: bool) -> np.ndarray:
+    """(68, 2) points of one row; `ValueError` says why it is no face."""
+    if len(cells) != _COORDINATES + 1:
+        raise ValueError(f"{len(cells)} columns instead of {_COORDINATES + 1}")
+    if not cells[0].strip():
+        raise ValueError("no picture is named")
+    numbers = [cell.replace(",", ".") if comma else cell for cell in cells[1:]]
+    try:
+        points_px = np.array([float(number.strip() or "nan") for number in numbers]).reshape(-1, 2)
+    except ValueError:
+        raise ValueError("a coordinate is not a number") from None
+    if (np.abs(points_px) > _FARTHEST_PX).any():
+        raise ValueError(f"a coordinate is beyond {_FARTHEST_PX:,} pixels")
+    labelled = points_px[np.isfinite(points_px).all(axis=1)]
+    if len(labelled) < 2 or not np.ptp(labelled, axis=0).any():
+        raise ValueError("fewer than two points are labelled, or all at one place")
+    return points_px
 
 
 def _groups(files: list[Path], images_u8: np.ndarray) -> np.ndarray:
@@ -128,10 +170,3 @@ def group_of(stem: str) -> str:
     `lfpw_image_0001` keeps its number, which is the photo's and not a frame's.
     """
     return stem if re.fullmatch(r".*_image_\d+", stem) else re.sub(r"_\d{1,2}$", "", stem)
-
-
-def _read_gray(path: Path) -> np.ndarray:
-    image_bgr_u8 = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image_bgr_u8 is None:
-        raise FkdError(f"{path} is missing or no picture; fetch the dataset again.")
-    return cv2.cvtColor(image_bgr_u8, cv2.COLOR_BGR2GRAY)

@@ -23,6 +23,7 @@ from fkd.data.duplicates import exact_copies, most_alike
 from fkd.data.expect import expected_points, tight_boxes_or_nan
 from fkd.data.shape import judge, score_shapes
 from fkd.errors import FkdError
+from fkd.progress import steps
 from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 
 REGRESSION = "regression"
@@ -227,7 +228,7 @@ def _light(dataset: Dataset) -> dict[str, np.ndarray]:
     """`brightness`, `contrast` and `sharpness` of each face, brought to one size."""
     boxes = tight_boxes_or_nan(dataset.points_px)
     values = np.empty((len(dataset), 3))
-    for i, image in enumerate(dataset.images_u8):
+    for i, image in enumerate(steps("measuring light and sharpness", dataset.images_u8)):
         face = cv2.resize(_inside(image, boxes[i]), (_FACE_SIDE, _FACE_SIDE), interpolation=cv2.INTER_AREA)
         contrast = float(face.std())
         fine = float((face - cv2.GaussianBlur(face, (0, 0), 1.5).astype(np.float32)).std())
