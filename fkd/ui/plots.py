@@ -1,0 +1,36 @@
+"""The look that Plotly figures share: colours for light and dark pages, margins, and the bar above them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+MODEBAR: dict[str, Any] = {
+    "displaylogo": False,
+    "scrollZoom": False,
+    "toImageButtonOptions": {"format": "png", "scale": 2},
+}
+# Okabe and Ito's palette, tellable apart with every common colour blindness, without its yellow and black, which
+# vanish on a light or a dark page.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("solid", "dash", "dot", "dashdot")
+GOOD_TO_BAD = ((0.0, "#56B4E9"), (0.5, "#CC79A7"), (1.0, "#D55E00"))
+GRID_COLOUR = "rgba(128, 128, 128, 0.25)"
+_MARGIN = {"l": 0, "r": 0, "t": 8, "b": 8}
+
+
+def tidy(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+    """Bring a figure to the shared look; `layout` adds to it."""
+    return figure.update_layout(height=height, margin=_MARGIN, hovermode="closest").update_layout(**layout)
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dash of the line at a place among others: all colours solid, then all of them dashed, and on."""
+    turn, place = divmod(index, len(PALETTE))
+    return {"color": PALETTE[place], "dash": DASHES[turn % len(DASHES)]}
+
+
+def bar_for(file_name: str) -> dict[str, Any]:
+    """The bar above a figure, whose saved picture is called `file_name`."""
+    return {**MODEBAR, "toImageButtonOptions": {**MODEBAR["toImageButtonOptions"], "filename": file_name}}

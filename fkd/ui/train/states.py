@@ -1,0 +1,25 @@
+"""The states of a run as the pages show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+GOING_ON = ("running", "waiting")
+POLL_S = 2.0  # how often what goes on is looked at; the trainer writes as often
+STATES = {  # state: colour and icon of its badge
+    "running": ("blue", ":material/play_arrow:"),
+    "waiting": ("gray", ":material/hourglass_empty:"),
+    "finished": ("green", ":material/check:"),
+    "stopped": ("orange", ":material/stop:"),
+    "failed": ("red", ":material/error:"),
+    "lost": ("violet", ":material/link_off:"),
+}
+
+
+def state_badge(state: str) -> None:
+    """The state as a coloured badge."""
+    colour: Any
+    colour, icon = STATES[state]
+    st.badge(state.capitalize(), icon=icon, color=colour)

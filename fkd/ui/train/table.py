@@ -1,0 +1,207 @@
+"""The table of runs: filter, sort, choose; settings stand beside results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fkd.paths import runs_root
+from fkd.training import launch
+from fkd.training.comparison import RESULTS, differing, runs_table
+from fkd.training.launch import RunView
+from fkd.ui.train.states import GOING_ON, STATES
+
+RUN = "run"  # in the address: the run that is watched
+_KEY = "train.runs"
+_FILTERS = {"state": "State", "recipe": "Recipe", "data": "Data"}
+_FIRST_COLUMNS = ("name", "state", "progress", "recipe", "data", "nme", "rmse_px", "best_epoch", "minutes", "started")
+_ALWAYS = ("learning_rate", "batch_size")
+_ROWS_PX, _HEAD_PX, _MOST_ROWS = 35, 40, 10
+_EVERY_S = 5.0
+
+
+def choose_run() -> str | None:
+    """The table, where one run can be chosen to be watched; its name, or None while there is none.
+
+    The choice stands in the address.
+    """
+    views = launch.view_all()
+    _draw_again_when_something_changes(views)
+    if not views:
+        st.info("There are no runs yet. Choose a recipe and press Start: the first one will stand here.")
+        return None
+    table = runs_table(views)
+    shown = filter_runs(table, _KEY)
+    known = set(table["name"])
+    wanted = st.query_params.get(RUN)
+    chosen = pick_rows(shown, _KEY, [wanted] if wanted and wanted in known else [], several=False)
+    _offer_csv(shown)
+    if chosen:
+        st.query_params[RUN] = chosen[0]
+        return chosen[0]
+    st.query_params.pop(RUN, None)
+    return None
+
+
+def open_run(name: str) -> None:
+    """Choose a run, as if its row had been clicked; for a button's `on_click`, or after a start."""
+    st.query_params[RUN] = name
+    st.session_state.pop(f"{_KEY}.rows", None)
+
+
+def filter_runs(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Widgets that leave fewer rows of `runs_table`; those rows.
+
+    Args:
+        table: every run.
+        key: prefix of the widgets' keys.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        find = st.text_input(
+            "Find", key=f"{key}.find", placeholder="name or setting", persist_state="session", width=170
+        )
+        for column, label in _FILTERS.items():
+            options = sorted(table[column].dropna().unique())
+            wanted = st.multiselect(
+                label,
+                options,
+                key=f"{key}.{column}",
+                placeholder="Any",
+                format_func=str.capitalize if column == "state" else str,
+                persist_state="session",
+                width=170,
+            )
+            if wanted:
+                table = table[table[column].isin(wanted)]
+    return with_text(table, find or "")
+
+
+def with_text(table: pd.DataFrame, text: str) -> pd.DataFrame:
+    """The runs in whose name or settings every word of a text occurs; `batch_size=64` finds a setting's value."""
+    if not text.strip() or table.empty:
+        return table
+    columns = [column for column in table.columns if column not in RESULTS]
+    lines = [
+        " ".join(f"{column}={value}" for column, value in zip(columns, row, strict=True)).lower()
+        for row in table[columns].itertuples(index=False)
+    ]
+    words = text.lower().split()
+    return table[np.array([all(word in line for word in words) for line in lines])]
+
+
+def pick_rows(table: pd.DataFrame, key: str, default: Sequence[str], *, several: bool) -> list[str]:
+    """The table of runs with rows to choose; the names of the chosen ones, those that a filter hides too.
+
+    Rows are kept by name: Streamlit knows them by their place, which changes with every new run and filter.
+
+    Args:
+        table: the rows of `runs_table` to show.
+        key: prefix of the widget's key.
+        default: the chosen names before anybody has clicked.
+        several: whether more than one can be chosen.
+    """
+    state = st.session_state
+    names = table["name"].tolist()
+    before: list[str] | None = state.get(f"{key}.names")
+    chosen = list(default)
+    if before is not None and f"{key}.rows" in state:
+        clicked = [before[row] for row in state[f"{key}.rows"]["selection"]["rows"] if row < len(before)]
+        hidden = [name for name in state.get(f"{key}.chosen", ()) if name not in before]
+        chosen = clicked + (hidden if several or not clicked else [])
+    state[f"{key}.names"], state[f"{key}.chosen"] = names, chosen
+    rows = [names.index(name) for name in chosen if name in names]
+    state[f"{key}.rows"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    if not names:
+        st.info("No run fits. Take a filter away.", icon=":material/search_off:")
+        return chosen
+    st.dataframe(
+        for_display(table),
+        key=f"{key}.rows",
+        on_select="rerun",
+        selection_mode="multi-row" if several else "single-row",
+        hide_index=True,
+        height=_HEAD_PX + _ROWS_PX * min(len(names), _MOST_ROWS),
+        placeholder="–",
+        column_order=_column_order(table),
+        column_config=_column_config(table),
+    )
+    return chosen
+
+
+def for_display(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as people read it: states as badges, times of day, a share done."""
+    shown = table.copy()
+    shown["state"] = [[state.capitalize()] for state in table["state"]]
+    shown["progress"] = 100 * table["epochs_done"] / table.get("epochs", pd.Series(np.nan, table.index)).astype(float)
+    shown["started"] = pd.to_datetime(table["started"].astype(float), unit="s", utc=True)
+    return shown
+
+
+def _column_order(table: pd.DataFrame) -> list[str]:
+    settings = [name for name in (*_ALWAYS, *differing(table)) if name in table]
+    return list(dict.fromkeys([*_FIRST_COLUMNS, *settings, "images_per_s", "device"]))
+
+
+def _column_config(table: pd.DataFrame) -> dict[str, Any]:
+    column = st.column_config
+    number = {"nme": "%.2f", "rmse_px": "%.2f", "validation_loss": "%.4g", "train_loss": "%.4g", "minutes": "%.1f"}
+    config: dict[str, Any] = {
+        "name": column.TextColumn("Run", pinned=True, width=150),
+        "state": column.MultiselectColumn(
+            "State",
+            options=[state.capitalize() for state in STATES],
+            color=[colour for colour, _ in STATES.values()],
+            width=95,
+        ),
+        "progress": column.ProgressColumn("Progress", format="%.0f %%", min_value=0, max_value=100, width=90),
+        "recipe": column.TextColumn("Recipe"),
+        "data": column.TextColumn("Data"),
+        "device": column.TextColumn("Device"),
+        "started": column.DatetimeColumn("Started", format="MMM D, HH:mm"),
+    }
+    config |= {name: column.NumberColumn(label, format=number.get(name, "%.0f")) for name, label in RESULTS.items()}
+    settings = [name for name in table.columns if name not in config]
+    return config | {name: column.Column(name.removeprefix("augmentation.").replace("_", " ")) for name in settings}
+
+
+def _offer_csv(table: pd.DataFrame) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"{len(table):,} runs. A click on a row shows the run, one on a column's name sorts; the eye above the "
+            "table brings further settings.",
+            width="stretch",
+        )
+        st.download_button(
+            "Table as CSV",
+            lambda: table.to_csv(index=False).encode(),
+            "runs.csv",
+            "text/csv",
+            key=f"{_KEY}.csv",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+        )
+
+
+def _draw_again_when_something_changes(views: Sequence[RunView]) -> None:
+    """Look every few seconds whether runs have come, gone, or changed their state, for as long as any goes on."""
+    going_on = {view.name: view.state for view in views if view.state in GOING_ON}
+    if going_on:
+        st.fragment(_draw_again_unless, run_every=_EVERY_S)(going_on, _count())
+
+
+def _draw_again_unless(states: dict[str, str], count: int) -> None:
+    if _count() != count or any(_state(name) != state for name, state in states.items()):
+        st.rerun()
+
+
+def _state(name: str) -> str | None:
+    return launch.view(name).state if (runs_root() / name / "config.json").is_file() else None
+
+
+def _count() -> int:
+    return sum(1 for _ in runs_root().glob("*/config.json"))
