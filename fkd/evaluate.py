@@ -1,24 +1,32 @@
 """Measuring weights on datasets: the figures of every card come from here.
 
-Boxes are the true ones unless said otherwise, so that the network and not the detector is measured.
+Boxes are the true ones unless the detector's are asked for, so that the network and not the detector
+is measured. Which faces the weights have seen follows from the split they were trained with.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fkd.crop import CropFrame, cut, tight_boxes, transform
+from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
-from fkd.data.splits import fold_of
+from fkd.data.splits import BY_FOLD
 from fkd.errors import FkdError
 from fkd.metrics import face_nme, summarise
-from fkd.weights import LoadedModel
+from fkd.progress import steps
+from fkd.training.config import TrainConfig
+from fkd.training.faces import split_faces
+from fkd.weights import Card, LoadedModel
 
-SPLITS = ("test", "train", "all")
+SPLITS = ("test", "validation", "train", "published", "all")
+BOXES = ("true", "detect")
 # Boxes that are off by 10 % of their side, too large and too small by 15 %, and all of it at once.
 _BOX_ERRORS = tuple(
     (dx, dy, scale)
@@ -34,44 +42,57 @@ class Evaluation:
     """What one set of weights scored on one dataset.
 
     Attributes:
-        summary: every metric of `fkd.metrics.summarise`, with `box_error_growth`: by how much NME grows,
-            in percent of itself, when boxes are shifted by 10 % and scaled by 15 %.
+        summary: every metric of `fkd.metrics.summarise`; with true boxes also `box_error_growth`, by how
+            much NME grows, in percent of itself, when boxes are shifted by 10 % and scaled by 15 %; with
+            the detector's also `found`, the percentage of faces that it found, which alone are measured.
         rows: indices of the faces measured.
         predicted_px: (n, k, 2) in the pixels of the dataset's pictures.
-        seen_in_training: whether the weights were trained on any of these faces.
+        seen: how many of these faces the weights were trained on or chosen by.
     """
 
     summary: dict[str, Any]
     rows: np.ndarray
     predicted_px: np.ndarray
-    seen_in_training: bool
+    seen: int
 
 
-def evaluate(model: LoadedModel, dataset: Dataset, split: str = "test", *, box_errors: bool = True) -> Evaluation:
+def evaluate(
+    model: LoadedModel, dataset: Dataset, split: str = "test", *, boxes: str = "true", box_errors: bool = True
+) -> Evaluation:
     """Measure weights on the faces of a split that have every label.
 
     Args:
         model: weights of the dataset's schema.
         dataset: faces with true points.
-        split: `test`, the fold the weights were trained without; `train`, the others; or `all`.
+        split: `test`, the faces that were held out from the weights; `validation` and `train`, those that
+            training watched and learned from; `published`, the dataset's own test file; or `all`.
+        boxes: `true` ones round the points, or `detect`: faces are searched for, as in photos.
         box_errors: also measure with wrong boxes, which takes fourteen times as long.
 
     Raises:
-        FkdError: schemas differ, or no face is left.
+        FkdError: schemas differ, no face is left, or the detector finds none.
     """
     if model.card.schema.name != dataset.schema.name:
         wrong = f"{model.card.name} gives {model.card.schema.name}"
         raise FkdError(f"{wrong}, but {dataset.name} is labelled with {dataset.schema.name}.")
-    rows = np.flatnonzero(_in_split(model, dataset, split) & dataset.complete)
+    rows = np.flatnonzero(in_split(model.card, dataset, split) & dataset.complete)
     if not len(rows):
-        raise FkdError(f"No face of {dataset.name} is in the split {split!r}.")
+        raise FkdError(f"No face of {dataset.name} is in the split {split!r} of {model.card.name}; try --split all.")
     faces = dataset.subset(rows)
-    predicted_px = predict_dataset(model, faces)
-    summary = summarise(predicted_px, faces.points_px, faces.schema)
-    if box_errors:
+    if boxes == "detect":
+        predicted_px = detect_dataset(model, faces)
+        found = np.isfinite(predicted_px).all(axis=(1, 2))
+        if not found.any():
+            raise FkdError(f"The detector finds no face in the pictures of {dataset.name}; measure with true boxes.")
+        summary = {"found": round(100 * float(found.mean()), 2)}
+        rows, faces, predicted_px = rows[found], faces.subset(found), predicted_px[found]
+    else:
+        predicted_px, summary = predict_dataset(model, faces), {}
+    summary = summarise(predicted_px, faces.points_px, faces.schema) | summary
+    if box_errors and boxes == "true":
         shaken = np.mean([_mean_nme(predict_dataset(model, faces, error), faces) for error in _BOX_ERRORS])
         summary["box_error_growth"] = round(100 * float(shaken / _mean_nme(predicted_px, faces) - 1), 2)
-    return Evaluation(summary, rows, predicted_px, _was_trained_on(model, dataset, split))
+    return Evaluation(summary, rows, predicted_px, int(seen_in_training(model.card, faces).sum()))
 
 
 def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
@@ -88,14 +109,45 @@ def predict_dataset(
         faces: rows with true points, which give the boxes.
         box_error: shift in x and y in sides of the crop's box, and factor of its size.
     """
-    predicted = []
-    for start, matrices in _batched(crop_maps(model, faces, box_error)):
+    predicted = [np.empty((0, len(faces.schema), 2), np.float32)]
+    for start, matrices in steps("predicting points", list(_batched(crop_maps(model, faces, box_error)))):
         crops = [
             cut(image, matrix, model.card.input_size)
             for image, matrix in zip(faces.images_u8[start : start + _BATCH], matrices, strict=True)
         ]
         predicted.append(transform(model.predict(np.stack(crops)).points_px, matrices))
     return np.concatenate(predicted).astype(np.float32)
+
+
+def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
+    """(n, k, 2) float32 points of the face that a search of each picture finds at the true one; NaN where none is.
+
+    The search is the one of photos, in the picture that the dataset holds.
+    """
+    from fkd.pipeline.predict import Pipeline  # which curation, that needs only true boxes, does without
+
+    pipeline = Pipeline(model)
+    predicted_px = np.full(faces.points_px.shape, np.nan, np.float32)
+    true_boxes = tight_boxes(faces.points_px)
+    for row, (image_u8, true_box) in enumerate(zip(faces.images_u8, true_boxes, strict=True)):
+        candidates = pipeline(np.repeat(image_u8[..., None], 3, axis=2))
+        boxes = np.array([tight_boxes(face.points_px) for face in candidates]).reshape(-1, 4)
+        apart = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] - true_box[:2] - true_box[2:], axis=1) / 2
+        if len(apart) and apart.min() < (true_box[2:] - true_box[:2]).max() / 2:
+            predicted_px[row] = candidates[int(apart.argmin())].points_px
+    return predicted_px
+
+
+def predict_mean_shape(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """(n, k, 2) points of the constant mean shape on the chosen rows, framed as the weights frame them.
+
+    The mean is taken over the faces of the dataset that are neither held out from the weights nor watched:
+    the floor that every network has to beat.
+    """
+    maps = crop_maps(model, dataset)
+    learned = in_split(model.card, dataset, "train")
+    mean_shape = np.nanmean(transform(dataset.points_px[learned], invert(maps[learned])), axis=0)
+    return transform(np.broadcast_to(mean_shape, (len(rows), *mean_shape.shape)), maps[rows])
 
 
 def crop_maps(
@@ -123,17 +175,69 @@ def _batched(matrices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield start, matrices[start : start + _BATCH]
 
 
-def _held_out_fold(model: LoadedModel) -> int:
-    return model.card.training.get("config", {}).get("fold", -1)
+def training_config(card: Card) -> TrainConfig | None:
+    """The settings that weights were trained with; None where the card does not say."""
+    stored = card.training.get("config")
+    return TrainConfig.from_dict(stored) if stored else None
 
 
-def _in_split(model: LoadedModel, dataset: Dataset, split: str) -> np.ndarray:
+def in_split(card: Card, dataset: Dataset, split: str) -> np.ndarray:
+    """(n,) bool: the faces of a split of `SPLITS`, as the weights were trained.
+
+    Faces of another dataset than they were trained on are split likewise, so that the same faces are
+    measured with any weights.
+    """
     if split not in SPLITS:
         raise FkdError(f"Unknown split {split!r}; known are {', '.join(SPLITS)}.")
-    held_out = fold_of(dataset.groups) == _held_out_fold(model)
-    return {"test": held_out, "train": ~held_out, "all": np.ones(len(dataset), bool)}[split]
+    if split == "all":
+        return np.ones(len(dataset), bool)
+    if split == "published":
+        return dataset.published_split == "test"
+    config = training_config(card) or TrainConfig()
+    return _parts(config, dataset)[split]
 
 
-def _was_trained_on(model: LoadedModel, dataset: Dataset, split: str) -> bool:
-    trained_on = set(str(model.card.training.get("config", {}).get("data", "")).split("+"))
-    return split != "test" and bool(trained_on & set(dataset.name.split("+")))
+def _parts(config: TrainConfig, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Masks `train`, `validation` and `test` over the faces of any dataset."""
+    if config.split == BY_FOLD:  # which part a face is in follows from its group alone
+        return split_faces(dataset, config)
+    known = load_dataset(config.data)
+    part_of = {
+        identity: part
+        for part, mask in split_faces(known, config).items()
+        for identity in _identities(known.subset(mask))
+    }
+    parts = np.array([part_of.get(identity, "test") for identity in _identities(dataset)])
+    return {part: parts == part for part in ("train", "validation", "test")}
+
+
+def seen_in_training(card: Card, faces: Dataset) -> np.ndarray:
+    """(n,) bool: faces that the weights learned from or were chosen by.
+
+    Copies of a picture in a dataset of another name are recognised where the training data is at hand.
+    """
+    config = training_config(card)
+    if config is None:
+        return np.zeros(len(faces), bool)
+    own = np.isin(faces.sources, config.data.split("+"))
+    seen = own & ~_parts(config, faces)["test"]
+    if not own.all():
+        seen[~own] = np.isin(_digests(faces.images_u8[~own]), _training_digests(config))
+    return seen
+
+
+def _training_digests(config: TrainConfig) -> list[str]:
+    digests: list[str] = []
+    for name in config.data.split("+"):
+        with suppress(FkdError):  # not at hand here
+            known = load_dataset(name)
+            digests += _digests(known.images_u8[~_parts(config, known)["test"]])
+    return digests
+
+
+def _identities(dataset: Dataset) -> list[tuple[str, str]]:
+    return list(zip(dataset.sources.tolist(), dataset.rows.tolist(), strict=True))
+
+
+def _digests(images_u8: np.ndarray) -> list[str]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images_u8]

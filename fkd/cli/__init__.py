@@ -17,7 +17,10 @@ from fkd.errors import FkdError
 from fkd.progress import Watch, listening
 
 _LINE_EVERY_S = 0.2
-COMMANDS = ("predict", "train", "runs", "evaluate", "leaderboard", "promote", "export", "data", "bench", "doctor")
+COMMANDS = (
+    *("predict", "train", "runs", "evaluate", "leaderboard", "submit"),
+    *("promote", "export", "data", "bench", "doctor"),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

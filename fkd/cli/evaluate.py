@@ -6,37 +6,138 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fkd.data.dataset import Dataset
+    from fkd.evaluate import Evaluation
+    from fkd.folds import FoldErrors
+    from fkd.weights import LoadedModel
 
 HELP = "measure weights on faces they were not trained on"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from fkd.evaluate import BOXES, SPLITS
+
     parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="shipped names, or paths")
     parser.add_argument("--data", nargs="+", metavar="NAME", help="datasets; the ones trained on otherwise")
-    parser.add_argument("--split", default="test", help="test (the held-out fold, default), train or all")
+    parser.add_argument("--split", default="test", help=f"{', '.join(SPLITS)}; test, the held-out faces, otherwise")
+    parser.add_argument("--boxes", default="true", choices=BOXES, help="true ones, or those of the face detector")
     parser.add_argument("--no-box-errors", action="store_true", help="skip the measurement with wrong boxes")
+    parser.add_argument("--folds", type=int, choices=(5,), help="mean and deviation over five folds, as stored")
+    parser.add_argument("--retrain", action="store_true", help="with --folds: train what is missing and store anew")
+    parser.add_argument("--device", default="cpu", help="what --retrain trains on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON too")
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="draw predictions over test faces (KEYPOINTS_0.png for the first weights) and loss curves (LOSS_0.png)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    from fkd.errors import FkdError
+    from fkd.evaluate import SPLITS
+    from fkd.paths import written_aside
+
+    if args.split not in SPLITS:
+        raise FkdError(f"Unknown split {args.split!r}; known are {', '.join(SPLITS)}.")
+    if args.retrain and not args.folds:
+        raise FkdError("--retrain goes with --folds 5.")
+    results = _over_folds(args) if args.folds else _on_split(args)
+    if args.json:
+        with written_aside(args.json) as aside:
+            aside.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _on_split(args: argparse.Namespace) -> list[dict[str, Any]]:
     from fkd.data import load_dataset
     from fkd.evaluate import evaluate
-    from fkd.weights import load_model
+    from fkd.weights import load_torch_model
+
+    results = []
+    for number, name in enumerate(args.weights):
+        model = load_torch_model(name)
+        chosen = args.data or default_datasets(model.card.training)
+        for data in chosen:
+            dataset = load_dataset(data)
+            errors = not args.no_box_errors
+            outcome = evaluate(model, dataset, args.split, boxes=args.boxes, box_errors=errors)
+            results.append({"weights": name, "data": data, "split": args.split, "boxes": args.boxes})
+            results[-1] |= {"seen_in_training": outcome.seen, **outcome.summary}
+            print(describe(results[-1]), flush=True)
+            if outcome.seen:
+                print(_warning(name, data, outcome), file=sys.stderr, flush=True)
+            if args.figures:
+                file = f"KEYPOINTS_{number}.png" if data == chosen[0] else f"KEYPOINTS_{number}_{data}.png"
+                _draw_keypoints(args.figures / file, results[-1], dataset.subset(outcome.rows), outcome)
+        if args.figures:
+            _draw_losses(args.figures / f"LOSS_{number}.png", name, model)
+    return results
+
+
+def _warning(name: str, data: str, outcome: Evaluation) -> str:
+    count = "ALL" if outcome.seen == len(outcome.rows) else f"{outcome.seen:,} OF"
+    return (
+        f"WARNING: {name} WAS TRAINED ON {count} THESE {len(outcome.rows):,} FACES of {data}, or chosen by them.\n"
+        "WARNING: The figures above say nothing about new faces; --split test measures those that were held out."
+    )
+
+
+def _draw_keypoints(path: Path, result: dict[str, Any], faces: Dataset, outcome: Evaluation) -> None:
+    from fkd.figures import keypoints_figure
+
+    what = f"{result['weights']} on {result['data']}, {result['split']} faces"
+    title = f"{what}: NME {result['nme']:.2f} %, RMSE {result['rmse_px']:.2f} px"
+    _save(path, keypoints_figure(faces, outcome.predicted_px, title))
+
+
+def _draw_losses(path: Path, name: str, model: LoadedModel) -> None:
+    from fkd.figures import loss_figure
+    from fkd.leaderboard import find_history
+
+    history = find_history(name, model.card)
+    if history is None:
+        print(f"no curves of {name}: neither its run nor its result is here", file=sys.stderr)
+    else:
+        _save(path, loss_figure(history, f"{name}: training of {model.card.training.get('recipe')}"))
+
+
+def _save(path: Path, figure_rgb_u8: Any) -> None:
+    from PIL import Image
+
+    from fkd.paths import written_aside
+
+    with written_aside(path) as aside:
+        Image.fromarray(figure_rgb_u8).save(aside, format="PNG")
+    print(f"wrote {path}")
+
+
+def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from fkd.folds import measure_folds, read_folds, write_folds
+    from fkd.weights import read_card
 
     results = []
     for name in args.weights:
-        model = load_model(name)
-        for data in args.data or default_datasets(model.card.training):
-            outcome = evaluate(model, load_dataset(data), args.split, box_errors=not args.no_box_errors)
-            if outcome.seen_in_training:
-                warning = f"WARNING: {name} was trained on faces of {data}; these figures say nothing about new people."
-                print(warning, file=sys.stderr)
-            results.append({"weights": name, "data": data, "split": args.split, **outcome.summary})
-            print(describe(results[-1]), flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return 0
+        found = measure_folds(name, args.device) if args.retrain else read_folds(read_card(name).name)
+        if args.retrain:
+            print(f"wrote {write_folds(found)}")
+        for data in args.data or found.about["data"]:
+            results.append(_fold_result(name, data, found))
+            print(describe_folds(results[-1]), flush=True)
+    return results
+
+
+def _fold_result(name: str, data: str, found: FoldErrors) -> dict[str, Any]:
+    from fkd.errors import FkdError
+
+    if data not in found.about["data"]:
+        raise FkdError(f"The five folds of {name} are of {', '.join(found.about['data'])}, not of {data}.")
+    figures = {key: {"mean": m, "deviation": d} for key, (m, d) in found.mean_and_deviation(data).items()}
+    return {"weights": name, "data": data, "folds": found.by_fold(data), **figures}
 
 
 def default_datasets(training: dict[str, Any]) -> list[str]:
@@ -47,8 +148,9 @@ def default_datasets(training: dict[str, Any]) -> list[str]:
 def describe(result: dict[str, Any]) -> str:
     """A few lines with every figure that a reader compares."""
     groups = ", ".join(f"{group} {value:.2f}" for group, value in result["nme_by_group"].items())
+    found = f", the detector found {result['found']:.1f} %" if "found" in result else ""
     lines = [
-        f"{result['weights']} on {result['data']}, split {result['split']}, {result['faces']} faces",
+        f"{result['weights']} on {result['data']}, split {result['split']}, {result['faces']} faces{found}",
         f"  NME {result['nme']:.2f} % (median {result['nme_median']:.2f}, P90 {result['nme_p90']:.2f}; {groups})",
         f"  FR@8 {result['fr8']:.2f} %, AUC@8 {result['auc8']:.1f} %, RMSE {result['rmse_px']:.3f} px, "
         f"argmax accuracy {result['argmax_accuracy']:.2f} %",
@@ -56,3 +158,18 @@ def describe(result: dict[str, Any]) -> str:
     if "box_error_growth" in result:
         lines.append(f"  NME with boxes off by 10 % and 15 %: {result['box_error_growth']:+.1f} % of itself")
     return "\n".join(lines)
+
+
+def describe_folds(result: dict[str, Any]) -> str:
+    """Mean and standard deviation over the folds."""
+
+    def figure(key: str, digits: int = 2) -> str:
+        return f"{result[key]['mean']:.{digits}f} ± {result[key]['deviation']:.{digits}f}"
+
+    faces = [fold["faces"] for fold in result["folds"]]
+    return (
+        f"{result['weights']} on {result['data']}: mean ± deviation over {len(faces)} folds, {sum(faces)} faces\n"
+        f"  NME {figure('nme')} % (median {figure('nme_median')}, P90 {figure('nme_p90')})\n"
+        f"  FR@8 {figure('fr8')} %, AUC@8 {figure('auc8', 1)} %, RMSE {figure('rmse_px', 3)} px, "
+        f"argmax accuracy {figure('argmax_accuracy')} %"
+    )

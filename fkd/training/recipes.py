@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,3 +114,19 @@ def get_recipe(name: str) -> TrainConfig:
     if name not in RECIPES:
         raise FkdError(f"Unknown recipe {name!r}; known are {', '.join(RECIPES)}.")
     return RECIPES[name].config
+
+
+def changes_from_recipe(config: dict[str, Any]) -> list[str]:
+    """`field=value`, as `--set` takes it, for every setting in which a stored configuration differs from its recipe."""
+    return _changes(config, get_recipe(config["recipe"]).as_dict(), "")
+
+
+def _changes(config: dict[str, Any], recipe: dict[str, Any], prefix: str) -> list[str]:
+    changes = []
+    for key, value in recipe.items():
+        if key == "augmentation":
+            changes += _changes(config[key], value, "augmentation.")
+        elif key in config and config[key] != value:
+            text = json.dumps(config[key], separators=(",", ":")) if isinstance(value, dict) else str(config[key])
+            changes.append(f"{prefix}{key}={text}")
+    return changes
