@@ -24,18 +24,28 @@ __version__ = "0.1.0"
 __all__ = ["Face", "FkdError", "__version__", "load"]
 
 
-def load(weights: str | Path = "ibug68", *, device: str = "cpu", **options: Any) -> Pipeline:
+def load(
+    weights: str | Path = "ibug68",
+    *,
+    device: str = "cpu",
+    runtime: str = "auto",
+    threads: int | None = None,
+    **options: Any,
+) -> Pipeline:
     """A pipeline from photo to faces.
 
     Args:
-        weights: a shipped name (see `python -m fkd doctor`) or a path to a `.safetensors` file.
+        weights: a shipped name (see `python -m fkd doctor`), `run:NAME` for the best weights of a run, or a path
+            to a `.safetensors` or `.onnx` file.
         device: where the network runs, such as `cpu` or `cuda`.
+        runtime: `onnx` or `torch`; `auto` is the faster one that is there.
+        threads: how many one prediction may use with onnxruntime; as many as there are cores if not given.
         options: passed on to `fkd.pipeline.predict.Pipeline`.
 
     Raises:
-        FkdError: unknown or damaged weights, or a device that is not there.
+        FkdError: unknown or damaged weights, or a device or runtime that is not there.
     """
     from fkd.pipeline.predict import Pipeline
     from fkd.weights import load_model
 
-    return Pipeline(load_model(weights, device), **options)
+    return Pipeline(load_model(weights, device, runtime, threads), **options)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fkd.models import MODELS
-from fkd.weights import Card, find_weights, load_model, read_card
+from fkd.weights import Card, find_weights, load_torch_model, read_card
 
 NO_SCORES = "from how well a picture and its mirror image agree, which cannot tell a face from a pattern"
 DATA_TERMS = {
@@ -32,7 +32,7 @@ def render_card(name_or_path: str | Path) -> str:
     """The card of weights as Markdown."""
     card, path = read_card(name_or_path), find_weights(name_or_path)
     config = card.training.get("config", {})
-    parameters = sum(p.numel() for p in load_model(name_or_path).network.parameters())
+    parameters = sum(p.numel() for p in load_torch_model(name_or_path).network.parameters())
     facts = {
         "Points": f"{len(card.schema)} (`{card.schema.name}`)",
         "Network": f"`{card.model}`, {parameters / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.1f} MB",

@@ -24,7 +24,7 @@ from torch import nn
 from fkd.errors import FkdError
 from fkd.models import KeypointNetwork, Output, norm_to_px
 from fkd.models.layers import ResidualBlock
-from fkd.weights import LoadedModel
+from fkd.weights import TorchModel
 
 _KINDS: dict[type[nn.Module], str] = {
     nn.Linear: "dense",
@@ -102,7 +102,7 @@ class Occlusion:
         return cv2.remap(values.astype(np.float32), x, y, cv2.INTER_LINEAR)
 
 
-def layer_table(model: LoadedModel, crop_gray_u8: np.ndarray, repeats: int = 10) -> list[Layer]:
+def layer_table(model: TorchModel, crop_gray_u8: np.ndarray, repeats: int = 10) -> list[Layer]:
     """The layers in the order in which the network uses them.
 
     Args:
@@ -139,7 +139,7 @@ def layer_table(model: LoadedModel, crop_gray_u8: np.ndarray, repeats: int = 10)
     ]
 
 
-def activations(model: LoadedModel, crop_gray_u8: np.ndarray, layer: str) -> np.ndarray:
+def activations(model: TorchModel, crop_gray_u8: np.ndarray, layer: str) -> np.ndarray:
     """What a layer gives for a crop.
 
     Args:
@@ -165,7 +165,7 @@ def activations(model: LoadedModel, crop_gray_u8: np.ndarray, layer: str) -> np.
     return kept[0].float().cpu().numpy()
 
 
-def filters(model: LoadedModel, layer: str) -> dict[str, np.ndarray]:
+def filters(model: TorchModel, layer: str) -> dict[str, np.ndarray]:
     """What the convolutions of a layer look for.
 
     Returns:
@@ -200,7 +200,7 @@ def filtered(crop_gray_u8: np.ndarray, filters: np.ndarray) -> np.ndarray:
     return np.stack([cv2.filter2D(grey, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE) for kernel in kernels])
 
 
-def heatmaps(model: LoadedModel, crop_gray_u8: np.ndarray) -> Heatmaps | None:
+def heatmaps(model: TorchModel, crop_gray_u8: np.ndarray) -> Heatmaps | None:
     """The heatmap of every keypoint for a (s, s) uint8 crop; None from a network without heatmaps."""
     with torch.inference_mode():
         logits = model.network(_tensor(model, crop_gray_u8)).heatmap_logits
@@ -217,7 +217,7 @@ def heatmaps(model: LoadedModel, crop_gray_u8: np.ndarray) -> Heatmaps | None:
     return Heatmaps(probabilities.astype(np.float32), np.sqrt(variance) * stride, stride)
 
 
-def grad_cam(model: LoadedModel, crop_gray_u8: np.ndarray, keypoint: int, layer: str | None = None) -> np.ndarray:
+def grad_cam(model: TorchModel, crop_gray_u8: np.ndarray, keypoint: int, layer: str | None = None) -> np.ndarray:
     """Which parts of a layer's maps push a keypoint, and where to (Selvaraju et al., "Grad-CAM", 2017).
 
     The channels of the layer are weighed by the mean gradient of the keypoint's coordinate. A coordinate
@@ -266,7 +266,7 @@ def grad_cam(model: LoadedModel, crop_gray_u8: np.ndarray, keypoint: int, layer:
 
 
 def occlusion(
-    model: LoadedModel,
+    model: TorchModel,
     crop_gray_u8: np.ndarray,
     patch_px: int | None = None,
     step_px: int | None = None,
@@ -298,7 +298,7 @@ def occlusion(
     return Occlusion(shift.reshape(len(centres), len(centres), *shift.shape[1:]), patch, centres)
 
 
-def _points_px(model: LoadedModel, crops_gray_u8: np.ndarray) -> np.ndarray:
+def _points_px(model: TorchModel, crops_gray_u8: np.ndarray) -> np.ndarray:
     """(n, k, 2) float32 from the direct look alone: mirroring would show what two looks have in common."""
     with torch.inference_mode():
         images = torch.from_numpy(crops_gray_u8).to(model.device)[:, None].float() / 255
@@ -319,7 +319,7 @@ def _layer(network: KeypointNetwork, name: str) -> nn.Module:
     return layers[name]
 
 
-def _coarsest_layer(model: LoadedModel) -> str:
+def _coarsest_layer(model: TorchModel) -> str:
     blank = np.zeros((model.card.input_size,) * 2, np.uint8)
     strides = {layer.name: layer.stride for layer in layer_table(model, blank, repeats=1) if layer.stride is not None}
     if not strides:
@@ -327,7 +327,7 @@ def _coarsest_layer(model: LoadedModel) -> str:
     return max(reversed(strides), key=lambda name: strides[name])
 
 
-def _tensor(model: LoadedModel, crop_gray_u8: np.ndarray) -> torch.Tensor:
+def _tensor(model: TorchModel, crop_gray_u8: np.ndarray) -> torch.Tensor:
     size = model.card.input_size
     if crop_gray_u8.shape != (size, size) or crop_gray_u8.dtype != np.uint8:
         raise ValueError(f"expected ({size}, {size}) uint8, received {crop_gray_u8.shape} {crop_gray_u8.dtype}")

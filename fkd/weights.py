@@ -1,28 +1,35 @@
 """Weights: one safetensors file that a network can be rebuilt from, with its card in the header.
 
-Loading reads numbers and JSON; nothing in the file is executed.
+A `.onnx` file may stand beside it, exported from it and marked with its digest: the same network for
+onnxruntime. Loading reads numbers and JSON, and runs nothing that a file brings along but its network.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from fkd.crop import CropFrame
 from fkd.errors import FkdError
-from fkd.models import KeypointNetwork, Output, create_model, norm_to_px
-from fkd.paths import weights_root
+from fkd.paths import runs_root, weights_root
+from fkd.runtime import LoadedModel, OnnxModel, TorchModel
 from fkd.schema import Schema, get_schema
 
-_HEADER_KEY = "fkd"
-_MISSING_SCORE_SCALE = 0.1  # disagreement, in shares of the crop, at which a score has fallen to 1/e
+if TYPE_CHECKING:
+    from fkd.models import KeypointNetwork
+
+RUN_PREFIX = "run:"
+_OF_RUN = "best.safetensors"
+RUNTIMES = ("auto", "onnx", "torch")
+CARD_KEY, DIGEST_KEY = "fkd", "safetensors_sha256"  # of the metadata in either kind of file
+_NO_ONNXRUNTIME = "onnxruntime is not installed; install it with: pip install onnxruntime==1.31.1."
 
 
 @dataclass(frozen=True)
@@ -66,86 +73,27 @@ class Card:
         return cls(schema=get_schema(stored["schema"]), crop=crop, **plain)
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Points of n crops: `points_px` (n, k, 2) float32 in crop pixels, `point_scores` (n, k), `face_scores` (n,)."""
-
-    points_px: np.ndarray
-    point_scores: np.ndarray
-    face_scores: np.ndarray
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A network ready to predict; shared by threads, never changed.
-
-    Attributes:
-        card: what the weights are.
-        network: in evaluation mode, on `device`.
-        device: a torch device name.
-    """
-
-    card: Card
-    network: KeypointNetwork
-    device: str = "cpu"
-
-    @torch.inference_mode()
-    def predict(self, crops_gray_u8: np.ndarray) -> Prediction:
-        """Predict (n, s, s) uint8 crops, each also mirrored, and average the two.
-
-        Networks that give no scores get them from how well the two agree.
-        """
-        size = self.card.input_size
-        if crops_gray_u8.dtype != np.uint8 or crops_gray_u8.shape[1:] != (size, size):
-            raise ValueError(f"expected (n, {size}, {size}) uint8, got {crops_gray_u8.shape} {crops_gray_u8.dtype}")
-        images = torch.from_numpy(np.ascontiguousarray(crops_gray_u8)).to(self.device)[:, None].float() / 255
-        points, point_scores, face_scores = predict_flip_averaged(self.network, images, self.card.schema)
-        return Prediction(
-            norm_to_px(points, size).float().cpu().numpy(),
-            point_scores.float().cpu().numpy(),
-            face_scores.float().cpu().numpy(),
-        )
-
-
-def predict_flip_averaged(
-    network: KeypointNetwork, images: torch.Tensor, schema: Schema
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Points (n, k, 2) normalised, point scores (n, k) and face scores (n,) of (n, 1, s, s) pictures."""
-    return average_flips(network(with_mirrored(images)), schema)
-
-
-def with_mirrored(images: torch.Tensor) -> torch.Tensor:
-    """(n, 1, s, s) pictures followed by the same mirrored, (2n, 1, s, s)."""
-    return torch.cat([images, images.flip(3)])
-
-
-def average_flips(output: Output, schema: Schema) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Points (n, k, 2) normalised, point scores (n, k) and face scores (n,) from what `with_mirrored` gave."""
-    n, device = len(output.points_norm) // 2, output.points_norm.device
-    partners = torch.as_tensor(schema.mirror_partners, device=device)
-    direct, mirrored = output.points_norm[:n], output.points_norm[n:, partners]
-    mirrored = mirrored * torch.tensor([-1.0, 1.0], device=device)
-    # Published labels may lie beside what they name, and a network learns them so: on which side, the
-    # direct look tells. The mirrored one is brought there before the two are averaged.
-    sideways = (direct - mirrored).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.0], device=device)
-    mirrored = mirrored + sideways
-    points = (direct + mirrored) / 2
-    if output.point_logits is None or output.face_logits is None:
-        disagreement = (direct - mirrored).norm(dim=-1) / 2
-        point_scores = torch.exp(-disagreement / _MISSING_SCORE_SCALE)
-        return points, point_scores, point_scores.mean(dim=1)
-    point_scores = (output.point_logits[:n].sigmoid() + output.point_logits[n:, partners].sigmoid()) / 2
-    face_scores = (output.face_logits[:n].sigmoid() + output.face_logits[n:].sigmoid()) / 2
-    return points, point_scores, face_scores
-
-
 def list_weights() -> list[str]:
     """Names of the shipped weights, sorted."""
     return sorted(path.stem for path in weights_root().glob("*.safetensors"))
 
 
+def list_run_weights() -> list[str]:
+    """Names such as `run:mine` of the best weights of each run that has any, the newest first."""
+    files = sorted(runs_root().glob(f"*/{_OF_RUN}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [f"{RUN_PREFIX}{path.parent.name}" for path in files]
+
+
+def list_snapshots(run: str) -> list[str]:
+    """Names such as `run:mine@10` of the weights that a run has kept after some of its epochs, in their order."""
+    files = sorted((runs_root() / Path(run).name).glob("epoch-*.safetensors"))
+    return [f"{RUN_PREFIX}{run}@{int(path.stem.removeprefix('epoch-'))}" for path in files]
+
+
 def find_weights(name_or_path: str | Path) -> Path:
-    """The file of weights given by name or by path; `FkdError` says which exist."""
+    """The file of weights given by name, as `run:NAME`, `run:NAME@EPOCH` or by path; `FkdError` says which exist."""
+    if str(name_or_path).startswith(RUN_PREFIX):
+        return _find_run_weights(str(name_or_path).removeprefix(RUN_PREFIX))
     path = Path(name_or_path)
     if path.suffix != ".safetensors":
         path = weights_root() / f"{path.name}.safetensors"
@@ -155,26 +103,65 @@ def find_weights(name_or_path: str | Path) -> Path:
     return path
 
 
+def _find_run_weights(name: str) -> Path:
+    run, at, epoch = name.partition("@")
+    file_name = f"epoch-{epoch:0>4}.safetensors" if at else _OF_RUN
+    path = runs_root() / Path(run).name / Path(file_name).name
+    if not path.is_file():
+        which = f"of epoch {epoch} " if at else ""
+        raise FkdError(f"The run {run!r} has no weights {which}in {runs_root()}; see python -m fkd runs.")
+    return path
+
+
 def read_card(name_or_path: str | Path) -> Card:
     """The card of weights, without reading the numbers; errors as `load_model`."""
     path = find_weights(name_or_path)
     try:
-        with safe_open(path, framework="pt") as file:
-            return Card.from_json(file.metadata()[_HEADER_KEY])
+        with safe_open(path, framework="np") as file:
+            return Card.from_json(file.metadata()[CARD_KEY])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
 
 
-def load_model(name_or_path: str | Path, device: str = "cpu") -> LoadedModel:
-    """Rebuild a network from its weights.
+def load_model(
+    name_or_path: str | Path, device: str = "cpu", runtime: str = "auto", threads: int | None = None
+) -> LoadedModel:
+    """A network ready to predict.
 
     Args:
-        name_or_path: a shipped name such as `ibug68`, or a path to a `.safetensors` file.
+        name_or_path: a shipped name such as `ibug68`, a path to a `.safetensors` file, or to an exported one.
         device: where it runs, such as `cpu` or `cuda`.
+        runtime: `onnx` for the exported file beside the weights, `torch`, or `auto`: the faster one, which
+            on the CPU is onnxruntime wherever it is installed and the exported file is there and up to date.
+        threads: how many one prediction may use with onnxruntime; as many as there are cores if not given.
+            Torch has one setting for the whole process, which is left as it is.
 
     Raises:
-        FkdError: unknown name, damaged file, or a device that is not there.
+        FkdError: unknown name, damaged file, or a device or runtime that is not there.
     """
+    if runtime not in RUNTIMES:
+        raise FkdError(f"Unknown runtime {runtime!r}; known are {', '.join(RUNTIMES)}.")
+    if runtime != "torch" and Path(name_or_path).suffix == ".onnx":
+        return load_onnx_model(Path(name_or_path), threads)
+    path = find_weights(name_or_path)
+    if runtime == "torch" or (runtime == "auto" and device != "cpu"):
+        return load_torch_model(path, device)
+    if device != "cpu":
+        raise FkdError(f"onnxruntime computes on the CPU here, not on {device!r}; leave out the runtime or the device.")
+    hindrance = onnx_hindrance(path)
+    if hindrance is None:
+        return load_onnx_model(path.with_suffix(".onnx"), threads)
+    if runtime == "onnx":
+        raise FkdError(hindrance)
+    if path.with_suffix(".onnx").exists():  # somebody meant to use it
+        warnings.warn(f"{hindrance} Until then torch computes, which is slower.", stacklevel=2)
+    return load_torch_model(path)
+
+
+def load_torch_model(name_or_path: str | Path, device: str = "cpu") -> TorchModel:
+    """Rebuild a torch network from its weights; errors as `load_model`."""
+    from fkd.models import create_model
+
     path = find_weights(name_or_path)
     card = read_card(path)
     network = create_model(card.model, len(card.schema), card.input_size, **card.model_args)
@@ -187,18 +174,62 @@ def load_model(name_or_path: str | Path, device: str = "cpu") -> LoadedModel:
         network = network.to(device)
     except (RuntimeError, AssertionError):
         raise FkdError(f"The device {device!r} is not available here; use cpu.") from None
-    return LoadedModel(card, network.eval().requires_grad_(False), device)
+    return TorchModel(card, network.eval().requires_grad_(False), device)
+
+
+def load_onnx_model(path: Path, threads: int | None = None) -> OnnxModel:
+    """Open an exported network, whatever stands beside it; errors and `threads` as in `load_model`."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise FkdError(_NO_ONNXRUNTIME) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # Threads that wait in a loop for the next crop take the processor from the detector and from other sessions.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        card = Card.from_json(session.get_modelmeta().custom_metadata_map[CARD_KEY])
+    except FileNotFoundError:
+        raise FkdError(f"There are no exported weights {path}; make them with python -m fkd export.") from None
+    except Exception as error:  # onnxruntime has no common base for its exceptions
+        raise _damaged(path, error) from None
+    return OnnxModel(card, session)
+
+
+def onnx_hindrance(name_or_path: str | Path) -> str | None:
+    """The sentence that says why onnxruntime cannot be used for weights, or None if it can."""
+    path = find_weights(name_or_path)
+    exported = path.with_suffix(".onnx")
+    remedy = f"make it with: python -m fkd export --weights {name_or_path} --out {exported}"
+    if importlib.util.find_spec("onnxruntime") is None:
+        return _NO_ONNXRUNTIME
+    if not exported.is_file():
+        return f"Beside {path} there is no exported network; {remedy}."
+    # The digest stands near the end of the file, in metadata; nothing else in it can contain it by chance.
+    if weights_digest(path).encode() not in exported.read_bytes():
+        return f"{exported} was not made from the present {path.name}; {remedy}."
+    return None
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a file of weights, by which an exported network knows what it was made from."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     """Write weights in half precision, aside and then renamed, so that no half file is ever seen."""
+    import torch
+    from safetensors.torch import save_file
+
     tensors = {
         key: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
         for key, value in network.state_dict().items()
     }
     aside = path.with_name(f"{path.name}.tmp")
     try:
-        save_file(tensors, aside, metadata={_HEADER_KEY: card.to_json()})
+        save_file(tensors, aside, metadata={CARD_KEY: card.to_json()})
         aside.chmod(0o644)  # safetensors writes files that only their owner may read
         aside.replace(path)
     finally:

@@ -14,20 +14,20 @@ from fkd.errors import FkdError
 from fkd.inspect import activations, filtered, filters, grad_cam, heatmaps, layer_table, occlusion
 from fkd.models import MODELS, KeypointNetwork, Output, create_model
 from fkd.schema import KAGGLE15
-from fkd.weights import Card, LoadedModel
+from fkd.weights import Card, TorchModel
 
 SIZE = 64
 RNG = np.random.default_rng(0)
 CROP = RNG.integers(0, 256, (SIZE, SIZE), np.uint8)
 
 
-def loaded(network: KeypointNetwork, name: str = "tiny") -> LoadedModel:
-    return LoadedModel(
+def loaded(network: KeypointNetwork, name: str = "tiny") -> TorchModel:
+    return TorchModel(
         Card(name, KAGGLE15, name, network.input_size, CropFrame(1.0)), network.eval().requires_grad_(False)
     )
 
 
-def made(name: str) -> LoadedModel:
+def made(name: str) -> TorchModel:
     torch.manual_seed(0)
     return loaded(create_model(name, 15, SIZE), name)
 

@@ -130,7 +130,7 @@ def test_a_failed_write_leaves_the_old_file(shelf, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fkd.weights.save_file", broken)
+    monkeypatch.setattr("safetensors.torch.save_file", broken)
     with pytest.raises(OSError, match="No space"):
         save(shelf, **SMALL)
     assert (shelf / "mine.safetensors").read_bytes() == before

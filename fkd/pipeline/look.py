@@ -18,7 +18,8 @@ from fkd.crop import cut, transform
 from fkd.pipeline.framing import upright_frames
 
 if TYPE_CHECKING:
-    from fkd.weights import Card, Prediction
+    from fkd.runtime import Prediction
+    from fkd.weights import Card
 
 _BATCH = 64
 # How far the points may contradict a frame before it is corrected: about what the networks were

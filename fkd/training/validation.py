@@ -12,11 +12,11 @@ from fkd.data.dataset import Dataset
 from fkd.errors import FkdError
 from fkd.metrics import eye_distances_px, face_nme, point_errors_px, rmse_px
 from fkd.models import KeypointNetwork, Output, norm_to_px
+from fkd.runtime import Answer, flip_averaged
 from fkd.training.batches import Batch, FaceBatches
 from fkd.training.config import TrainConfig
 from fkd.training.objective import total_loss
 from fkd.training.samples import SHOWN, Samples
-from fkd.weights import average_flips, with_mirrored
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Validation:
         network.eval()
         losses, points = [], []
         for batch in self.batches.in_order():
-            output = network(with_mirrored(batch.images))
-            points.append(average_flips(output, self.faces.schema)[0])
+            output = network(torch.cat([batch.images, batch.images.flip(3)]))
+            both_px = norm_to_px(output.points_norm, self.config.input_size).float().cpu().numpy()
+            points.append(flip_averaged(Answer(both_px), self.faces.schema, self.config.input_size).points_px)
             direct = Output(*(None if part is None else part[: len(batch)] for part in output))  # type: ignore[arg-type]
             losses.append(total_loss(direct, batch, self.config, self.faces.schema) * len(batch))
         network.train(was_training)
-        crop_px = norm_to_px(torch.cat(points), self.config.input_size).float().cpu().numpy()
-        return float(torch.stack(losses).sum()) / len(self.faces), crop_px
+        return float(torch.stack(losses).sum()) / len(self.faces), np.concatenate(points)
 
     def write_samples(self, samples: Samples, epoch: int, measured: Measured) -> None:
         """Keep what was predicted for the faces that are shown, and the worst."""

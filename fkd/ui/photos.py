@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 import skimage.data
 import streamlit as st
-import torch
 
 from fkd.errors import FkdError
 from fkd.images import read_image
@@ -28,6 +27,7 @@ from fkd.weights import LoadedModel, find_weights, load_model
 
 Boxes = tuple[tuple[float, float, float, float], ...]
 
+LAST_PHOTO = "last_photo"  # of the session: the photo in which the Detect page found faces last
 PREVIEW_PX = 1280  # longer side of what the page shows; downloads have the photo's own size
 _MOST_ENLARGED = 8
 _log = logging.getLogger(__name__)
@@ -114,8 +114,11 @@ def shared_model(weights: str) -> LoadedModel:
 def _shared_model(weights: str, changed: float) -> LoadedModel:
     # One thread each: a few small crops gain little from more, and where sessions or a training run share the
     # processors, threads that wait for one another make a prediction many times slower.
-    torch.set_num_threads(1)
-    model = load_model(weights)
+    model = load_model(weights, threads=1)
+    if model.runtime == "torch":
+        import torch
+
+        torch.set_num_threads(1)
     # The first prediction costs several times the later ones; nobody should wait for it.
     Pipeline(model).run(skimage.data.astronaut())
     return model
