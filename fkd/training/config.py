@@ -46,7 +46,9 @@ class TrainConfig:
     validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
     missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS, label="Missing labels")
     notes: bool = option(
-        False, "Leave faces out that are flagged on the Explore page, and learn from the points corrected there"
+        False,
+        "Leave faces out that are flagged on the Explore page, and learn from the points corrected there",
+        label="Heed my notes",
     )
     model: str = option("heatmap", "Network", choices=tuple(MODELS))
     model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})

@@ -96,10 +96,10 @@ def _typed(item: Field, default: Any, key: str) -> Any:
         return st.toggle(value=default, **common)
     if isinstance(default, int):
         limits: dict[str, Any] = {"min_value": int(low), "max_value": int(high), "step": 1}
-        return st.number_input(value=default, required=True, **limits, **common)
+        return st.number_input(value=default, **limits, **common)
     if isinstance(default, float):
         limits = {"min_value": float(low), "max_value": float(high), "step": _step(default)}
-        return st.number_input(value=default, format="%.6g", required=True, **limits, **common)
+        return st.number_input(value=default, format="%.6g", **limits, **common)
     if isinstance(default, dict):
         return _json_object(st.text_input(value=json.dumps(default), **common), common["label"])
     return st.text_input(value=str(default), **common)
