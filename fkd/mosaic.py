@@ -14,7 +14,7 @@ import numpy as np
 from fkd.options import check, option
 
 _WIDTH_PX = 1200
-_GAP_PX = 2
+_GAP_SHARE = 0.05  # of a tile
 _SMALLEST_TILE, _LARGEST_TILE = 24, 240
 _GAP_GREY = 128  # seen on light and dark pages, and between dark and bright tiles
 _COLOURS = {"viridis": cv2.COLORMAP_VIRIDIS, "magma": cv2.COLORMAP_MAGMA, "grey": None}
@@ -45,35 +45,46 @@ class Mosaic:
         rgb_u8: (h, w, 3) uint8.
         channels: (c,) which channel each tile shows, row by row from the upper left.
         columns: tiles in each row.
-        tile_px: (2,) width and height of a tile with its gap.
+        tile_px: width and height of a tile with its gap.
+        gap_px: between tiles.
     """
 
     rgb_u8: np.ndarray
     channels: np.ndarray
     columns: int
     tile_px: tuple[int, int]
+    gap_px: int
 
     @property
     def centres_px(self) -> np.ndarray:
         """(c, 2) centres of the tiles in pixels of the picture."""
         row, column = np.divmod(np.arange(len(self.channels)), self.columns)
-        return np.stack([column, row], axis=1) * np.array(self.tile_px) + (np.array(self.tile_px) - 1) / 2
+        return np.stack([column, row], axis=1) * np.array(self.tile_px) + (np.array(self.tile_px) - self.gap_px - 1) / 2
 
 
-def mosaic(maps: np.ndarray, options: MosaicOptions | None = None, limits: tuple[float, float] | None = None) -> Mosaic:
+def mosaic(maps: np.ndarray, options: MosaicOptions | None = None, limits: np.ndarray | None = None) -> Mosaic:
     """Maps side by side.
 
     Args:
         maps: (c, h, w) float, or (c,) from a dense layer, whose numbers are shown as one cell each.
         options: scale, order and colours.
-        limits: the values of the darkest and the brightest colour, where several pictures are to be compared.
+        limits: (c, 2) values of the darkest and the brightest colour, where pictures are to be compared;
+            those of `scale_limits` otherwise.
     """
     options = options or MosaicOptions()
     maps = maps.reshape(len(maps), *(maps.shape[1:] or (1, 1))).astype(np.float32)
     channels = order_of(maps, options.order)
-    if limits is None and (options.scale == "layer" or maps.shape[1:] == (1, 1)):
-        limits = (float(maps.min()), float(maps.max()))
-    return _assemble([colourise(maps[i], options.colours, limits) for i in channels], channels)
+    limits = scale_limits(maps, options.scale) if limits is None else limits
+    tiles = [colourise(maps[i], options.colours, (float(limits[i, 0]), float(limits[i, 1]))) for i in channels]
+    return _assemble(tiles, channels)
+
+
+def scale_limits(maps: np.ndarray, scale: str) -> np.ndarray:
+    """(c, 2) least and greatest value of each of (c, h, w) maps, or of all of them; always of all of (c,) numbers."""
+    flat = maps.reshape(len(maps), -1)
+    if scale == "layer" or flat.shape[1] == 1:
+        flat = flat.reshape(1, -1)
+    return np.broadcast_to(np.stack([flat.min(axis=1), flat.max(axis=1)], axis=1), (len(maps), 2))
 
 
 def signed_mosaic(maps: np.ndarray) -> Mosaic:
@@ -113,27 +124,44 @@ def colourise_signed(values: np.ndarray, limit: float) -> np.ndarray:
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-def overlay(image_gray_u8: np.ndarray, heat_rgb_u8: np.ndarray, opacity: float) -> np.ndarray:
-    """(s, s, 3) uint8: a map in colours, brought to the size of the picture, laid over it."""
+def overlay(
+    image_gray_u8: np.ndarray, heat_rgb_u8: np.ndarray, opacity: float, strength: np.ndarray | None = None
+) -> np.ndarray:
+    """A map in colours, brought to the size of the picture and laid over it.
+
+    Args:
+        image_gray_u8: (s, s) uint8.
+        heat_rgb_u8: (h, w, 3) uint8 RGB.
+        opacity: 0 shows the picture, 1 the map.
+        strength: (h, w), 0 or more, where the map is to hide the picture by how much it has to say there.
+
+    Returns:
+        (s, s, 3) uint8 RGB.
+    """
     size = image_gray_u8.shape[::-1]
-    large = cv2.resize(heat_rgb_u8, size, interpolation=cv2.INTER_LINEAR)
-    return cv2.addWeighted(large, opacity, cv2.cvtColor(image_gray_u8, cv2.COLOR_GRAY2RGB), 1 - opacity, 0)
+    large = cv2.resize(heat_rgb_u8, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    alpha = np.full((*image_gray_u8.shape, 1), opacity, np.float32)
+    if strength is not None:
+        share = strength.astype(np.float32) / (float(strength.max()) or 1.0)
+        alpha *= np.sqrt(cv2.resize(share, size, interpolation=cv2.INTER_LINEAR).clip(0, 1))[..., None]
+    return np.round(large * alpha + image_gray_u8[..., None] * (1 - alpha)).astype(np.uint8)
 
 
 def _assemble(tiles: list[np.ndarray], channels: np.ndarray) -> Mosaic:
     height, width = tiles[0].shape[:2]
     columns = _columns(len(tiles))
-    side = int(np.clip(_WIDTH_PX // columns - _GAP_PX, _SMALLEST_TILE, _LARGEST_TILE))
-    size = (side, max(1, round(side * height / width)))
+    step = int(np.clip(_WIDTH_PX // columns, _SMALLEST_TILE, _LARGEST_TILE))
+    gap = max(2, round(_GAP_SHARE * step))
+    size = (step - gap, max(1, round((step - gap) * height / width)))
     # Small maps are enlarged cell by cell, so that each cell stays a square of one colour.
-    method = cv2.INTER_NEAREST if side >= width else cv2.INTER_AREA
-    tile_px = (size[0] + _GAP_PX, size[1] + _GAP_PX)
+    method = cv2.INTER_NEAREST if size[0] >= width else cv2.INTER_AREA
+    tile_px = (step, size[1] + gap)
     rows = -(-len(tiles) // columns)
-    picture = np.full((rows * tile_px[1] - _GAP_PX, columns * tile_px[0] - _GAP_PX, 3), _GAP_GREY, np.uint8)
+    picture = np.full((rows * tile_px[1] - gap, columns * tile_px[0] - gap, 3), _GAP_GREY, np.uint8)
     for place, tile in enumerate(tiles):
-        y, x = (part * step for part, step in zip(divmod(place, columns), tile_px[::-1], strict=True))
+        y, x = (part * length for part, length in zip(divmod(place, columns), tile_px[::-1], strict=True))
         picture[y : y + size[1], x : x + size[0]] = cv2.resize(tile, size, interpolation=method)
-    return Mosaic(picture, channels, columns, tile_px)
+    return Mosaic(picture, channels, columns, tile_px, gap)
 
 
 def _columns(tiles: int) -> int:

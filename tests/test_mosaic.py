@@ -25,12 +25,13 @@ def test_each_tile_shows_its_channel_on_the_scale_of_the_layer() -> None:
 def test_a_channel_is_brought_to_its_own_scale() -> None:
     maps = np.array([[[0, 1], [2, 4]], [[0, 10], [20, 40]]], np.float32)
     picture = mosaic(maps, grey(scale="channel"))
-    first, second = picture.rgb_u8[:, : picture.tile_px[0] - 2], picture.rgb_u8[:, picture.tile_px[0] :]
+    first, second = picture.rgb_u8[:, : picture.tile_px[0] - picture.gap_px], picture.rgb_u8[:, picture.tile_px[0] :]
     np.testing.assert_array_equal(first, second)
 
 
 def test_common_limits_make_two_pictures_comparable() -> None:
-    low, high = mosaic(MAPS[:1], grey(), (0, 10)).rgb_u8[0, 0, 0], mosaic(MAPS[1:2], grey(), (0, 10)).rgb_u8[0, 0, 0]
+    limits = np.array([[0, 10]])
+    low, high = (mosaic(maps, grey(), limits).rgb_u8[0, 0, 0] for maps in (MAPS[:1], MAPS[1:2]))
     assert (low, high) == (25, 127)
 
 
@@ -64,6 +65,8 @@ def test_an_overlay_goes_from_the_face_to_the_map() -> None:
     face, heat = np.full((8, 8), 100, np.uint8), colourise(np.eye(2, dtype=np.float32))
     assert (overlay(face, heat, 0.0) == 100).all()
     np.testing.assert_array_equal(overlay(face, heat, 1.0)[0, 0], heat[0, 0])
+    where = overlay(face, heat, 1.0, strength=np.eye(2))  # the map has nothing to say in two of its corners
+    assert (where[0, -1] == 100).all() and (where[0, 0] == heat[0, 0]).all()
 
 
 def test_unknown_choices_are_refused() -> None:

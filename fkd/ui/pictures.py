@@ -52,7 +52,9 @@ def picture_figure(image_u8: np.ndarray, height: int) -> go.Figure:
 
 
 def _data_uri(image_u8: np.ndarray) -> str:
-    """PNG, enlarged so that the browser has nothing to smooth."""
+    """PNG of a grey or RGB picture, enlarged so that the browser has nothing to smooth."""
+    if image_u8.ndim == 3:
+        image_u8 = cv2.cvtColor(image_u8, cv2.COLOR_RGB2BGR)
     factor = max(1, 600 // max(image_u8.shape[:2]))
     large = cv2.resize(image_u8, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     return "data:image/png;base64," + base64.b64encode(cv2.imencode(".png", large)[1].tobytes()).decode()

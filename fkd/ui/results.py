@@ -15,7 +15,7 @@ from fkd.crop import invert, transform
 from fkd.pipeline.draw import DrawOptions, draw_faces
 from fkd.pipeline.face import Face
 from fkd.schema import Schema
-from fkd.ui.photos import Analysis, Photo
+from fkd.ui.photos import LAST_PHOTO, Analysis, Photo
 from fkd.ui.pictures import MODEBAR, picture_figure
 
 _STEPS = {"read": "Read", "detect": "Find faces", "crop": "Crop", "predict": "Predict", "draw": "Draw"}
@@ -48,6 +48,8 @@ def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
 
 def show_photo(photo: Photo, analysis: Analysis, schema: Schema, drawing: DrawOptions) -> None:
     """The annotated photo at full width, and how long each step took."""
+    if analysis.faces:
+        st.session_state[LAST_PHOTO] = photo
     started = time.perf_counter()
     drawn_rgb_u8 = draw_faces(analysis.preview_rgb_u8, analysis.faces_on_preview(), schema, drawing)
     milliseconds = {**analysis.milliseconds, "draw": (time.perf_counter() - started) * 1000}

@@ -8,7 +8,7 @@ from fkd.ui.photos import Photo, sample_photo
 
 _SOURCE = "source"
 _FILES, _CAMERA, _SAMPLE = "Photos", "Camera", "Sample photo"
-_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 
 
 def choose_photos() -> list[Photo]:
@@ -31,7 +31,7 @@ def choose_photos() -> list[Photo]:
 
 
 def _from_files() -> list[Photo]:
-    files = st.file_uploader("Photos", _SUFFIXES, accept_multiple_files=True, label_visibility="collapsed")
+    files = st.file_uploader("Photos", PHOTO_SUFFIXES, accept_multiple_files=True, label_visibility="collapsed")
     return [Photo(file.name, file.getvalue()) for file in files]
 
 

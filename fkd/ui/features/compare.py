@@ -1,0 +1,129 @@
+"""Two looks side by side at the same layer and on the same scale: two weights, or the face before and after."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from fkd.disturb import DISTURBANCES
+from fkd.errors import FkdError
+from fkd.inspect import Layer
+from fkd.mosaic import mosaic, scale_limits
+from fkd.schema import PREDICTION_COLOUR
+from fkd.ui.features.looks import Look
+from fkd.ui.features.maps import choose_look, offer_files
+from fkd.ui.pictures import with_points
+from fkd.ui.settings import weights_title
+from fkd.weights import RUN_PREFIX, Card, list_run_weights, list_snapshots, list_weights, read_card
+
+_DISTURBED, _OTHER = "The face disturbed", "Other weights"
+
+
+def show_comparison(look: Look, layer: Layer) -> None:
+    """Choose what to compare with; both faces, how far the points moved, and both grids."""
+    what = st.segmented_control(
+        "Compare with", [_DISTURBED, _OTHER], default=_DISTURBED, required=True, key="features.compare"
+    )
+    other = _disturbed(look) if what == _DISTURBED else _in_other_weights(look)
+    if other is None:
+        return
+    options = choose_look()
+    theirs = _same_layer(other, layer)
+    left, right = st.columns(2, gap="medium")
+    ours_maps = look.activations(layer.name)
+    their_maps = other.activations(theirs)
+    limits = _common_limits(ours_maps, their_maps, options.scale)
+    for column, shown, name, maps in (
+        (left, look, layer.name, ours_maps),
+        (right, other, theirs, their_maps),
+    ):
+        with column:
+            st.markdown(f"**{shown.weights}** · {name}")
+            _show_crop(shown)
+            picture = mosaic(maps, options, limits)
+            st.image(picture.rgb_u8, width="stretch", alt=f"Channels of {name} in {shown.weights}")
+            offer_files(picture, {"activations": maps}, f"{shown.weights}_{name}_{column is right}")
+    _say_difference(look, other, ours_maps, their_maps)
+
+
+def _disturbed(look: Look) -> Look:
+    """The same face and network after a disturbance."""
+    left, right = st.columns([1, 2])
+    kind = left.selectbox(
+        "Disturbance", DISTURBANCES, format_func=lambda name: DISTURBANCES[name].label, key="features.disturbance"
+    )
+    disturbance = DISTURBANCES[kind]
+    amount = right.slider(
+        f"Amount ({disturbance.unit})",
+        float(disturbance.low),
+        float(disturbance.high),
+        float(disturbance.usual),
+        key=f"features.amount.{kind}",
+    )
+    # The crop shows the face with a margin on each side; the amounts are meant for the face itself.
+    size = look.crop_gray_u8.shape[0]
+    margin = (size - size / look.model.card.crop.scale) / 2
+    box = np.array([margin, margin, size - margin, size - margin])
+    crop_gray_u8 = disturbance.apply(look.crop_gray_u8, box, amount, np.random.default_rng(0))
+    return Look(look.weights, crop_gray_u8)
+
+
+def _in_other_weights(look: Look) -> Look | None:
+    """The same face in other weights that take crops of the same size, so that both see the very same picture."""
+    names = [name for name in _comparable(look.model.card) if name != look.weights]
+    if not names:
+        st.info(
+            "There are no other weights with the same points, crop and size; train a run with keep_every=10 on the "
+            "Train page to compare its epochs.",
+            icon=":material/info:",
+        )
+        return None
+    return Look(st.selectbox("Weights", names, format_func=weights_title, key="features.other"), look.crop_gray_u8)
+
+
+def _comparable(card: Card) -> list[str]:
+    """All weights, snapshots of runs too, that give the same points from the same crops."""
+    names = list_weights()
+    for run in list_run_weights():
+        names += [run, *list_snapshots(run.removeprefix(RUN_PREFIX))]
+    return [name for name in names if _fits(name, card)]
+
+
+def _fits(name: str, card: Card) -> bool:
+    try:
+        other = read_card(name)
+    except FkdError:  # damaged, or deleted meanwhile
+        return False
+    return (other.schema, other.input_size, other.crop) == (card.schema, card.input_size, card.crop)
+
+
+def _same_layer(other: Look, layer: Layer) -> str:
+    """The layer's name where the other network has it too; else the one in the same place of its table."""
+    names = [row.name for row in other.layers]
+    return layer.name if layer.name in names else names[-1]
+
+
+def _common_limits(ours: np.ndarray, theirs: np.ndarray, scale: str) -> np.ndarray | None:
+    """(c, 2) limits of both layers together, so that the same colour is the same value; None for other shapes."""
+    if ours.shape != theirs.shape:
+        return None
+    both = np.stack([scale_limits(ours, scale), scale_limits(theirs, scale)])
+    return np.stack([both[..., 0].min(axis=0), both[..., 1].max(axis=0)], axis=1)
+
+
+def _show_crop(look: Look) -> None:
+    points = with_points(look.crop_gray_u8, look.points_px, [PREDICTION_COLOUR] * len(look.points_px), 280, 2)
+    st.image(points, width=280, alt=f"The face with the points of {look.weights}")
+
+
+def _say_difference(ours: Look, theirs: Look, our_maps: np.ndarray, their_maps: np.ndarray) -> None:
+    """How far the points lie apart, and how alike the maps are."""
+    moved = np.linalg.norm(ours.points_px - theirs.points_px, axis=1)
+    names = ours.model.card.schema.keypoints
+    furthest = int(moved.argmax())
+    one, two, three = st.columns(3)
+    one.metric("Points moved", f"{moved.mean():.2f} px", help="Mean distance in pixels of the crop.")
+    two.metric("Furthest", f"{moved[furthest]:.2f} px", names[furthest].replace("_", " "), delta_color="off")
+    if our_maps.shape == their_maps.shape:
+        alike = float(np.corrcoef(our_maps.ravel(), their_maps.ravel())[0, 1])
+        three.metric("Likeness of the maps", f"{alike:.3f}", help="Correlation of all cells; 1 is the same.")

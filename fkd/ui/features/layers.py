@@ -1,0 +1,62 @@
+"""The network as a table of its layers; a click on a row chooses the layer."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from fkd.errors import FkdError
+from fkd.inspect import Layer
+from fkd.ui.features.looks import Look
+
+_LAYER = "layer"  # in the address too
+
+
+def choose_layer(look: Look) -> Layer:
+    """The table, and the layer that a person has clicked or the address names; the first one otherwise.
+
+    Raises:
+        FkdError: the network has no layers.
+    """
+    layers = look.layers
+    if not layers:
+        raise FkdError(f"{look.weights} predicts one shape whatever the picture: there is nothing inside to see.")
+    names = [layer.name for layer in layers]
+    wanted = st.session_state.setdefault("features.first_layer", st.query_params.get(_LAYER))
+    chosen = st.dataframe(
+        layer_frame(layers),
+        key=f"features.table.{look.key[0]}.{look.key[1]}",
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [names.index(wanted) if wanted in names else 0]}},
+        hide_index=True,
+        height=320,
+        column_config={
+            "layer": st.column_config.TextColumn("Layer", width="medium"),
+            "kind": st.column_config.TextColumn("Kind", width="medium"),
+            "output": st.column_config.TextColumn("Output", help="Channels × rows × columns"),
+            "stride": st.column_config.NumberColumn("Stride", help="Pixels of the crop for each cell"),
+            "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
+            "multiply_adds": st.column_config.NumberColumn("Multiply-adds", format="compact"),
+            "milliseconds": st.column_config.NumberColumn("ms", format="%.2f", help="For one crop, measured here"),
+        },
+    )
+    rows = chosen.selection.rows
+    layer = layers[rows[0] if rows else 0]
+    st.query_params[_LAYER] = layer.name
+    return layer
+
+
+def layer_frame(layers: list[Layer]) -> pd.DataFrame:
+    """One row for each layer, as it is shown and saved."""
+    return pd.DataFrame(
+        {
+            "layer": [layer.name for layer in layers],
+            "kind": [layer.kind for layer in layers],
+            "output": [" × ".join(map(str, layer.output_shape)) for layer in layers],
+            "stride": pd.array([layer.stride for layer in layers], dtype="Int64"),
+            "parameters": [layer.parameters for layer in layers],
+            "multiply_adds": [layer.multiply_adds for layer in layers],
+            "milliseconds": [layer.milliseconds for layer in layers],
+        }
+    )
