@@ -117,7 +117,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(server, root):
 
 def test_nothing_comes_any_more(server):
     server.breaks_after = 0
-    with pytest.raises(FkdError, match=r"breaks off\); try again later, or fetch http.* by hand"):
+    with pytest.raises(FkdError, match=r"breaks off\); try again later, or download it by hand"):
         fetch.fetch_youtube_faces(server.url)
     assert len(server.ranges) == 3
 

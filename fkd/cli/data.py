@@ -103,7 +103,13 @@ def _print_quality(dataset: Dataset, weights: str | None) -> None:
 
 
 def _fetch(args: argparse.Namespace) -> None:
-    from fkd.data.fetch import KAGGLE_TERMS_URL, YOUTUBE_FACES_URL, fetch_kaggle, fetch_youtube_faces
+    from fkd.data.fetch import (
+        KAGGLE_TERMS_URL,
+        YOUTUBE_FACES_TERMS_URL,
+        YOUTUBE_FACES_URL,
+        fetch_kaggle,
+        fetch_youtube_faces,
+    )
 
     if args.source == "kaggle":
         if args.url or args.sha256:
@@ -111,7 +117,7 @@ def _fetch(args: argparse.Namespace) -> None:
         print(f"Kaggle's terms apply: {KAGGLE_TERMS_URL}")
         _report(fetch_kaggle())
     else:
-        print("YouTube Faces may be used for research only: https://www.cs.tau.ac.il/~wolf/ytfaces/")
+        print(f"YouTube Faces may be used for research only: {YOUTUBE_FACES_TERMS_URL}")
         _report(fetch_youtube_faces(args.url or YOUTUBE_FACES_URL, args.sha256))
 
 

@@ -17,7 +17,7 @@ from fkd.paths import cache_root
 from fkd.schema import get_schema
 
 # Raised whenever parsing changes what it returns, so that older files are left aside.
-_FORMAT = 3
+_FORMAT = 4
 # A file changed again within this time may keep its date; its hash is then not remembered.
 _SETTLED_S = 2.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
-import importlib
+import importlib.util
 import json
 import time
 import urllib.error
@@ -25,6 +25,7 @@ YOUTUBE_FACES_URL = (
     "https://s3.amazonaws.com/video.udacity-data.com/topher/2018/May/5aea1b91_train-test-data/train-test-data.zip"
 )
 KAGGLE_TERMS_URL = "https://www.kaggle.com/c/facial-keypoints-detection/rules"
+YOUTUBE_FACES_TERMS_URL = "https://www.cs.tau.ac.il/~wolf/ytfaces/"
 _COMPETITION = "facial-keypoints-detection"
 _TIMEOUT_S = 30.0
 _FRUITLESS_ATTEMPTS = 3  # in a row, each without a byte received, before giving up
@@ -43,7 +44,7 @@ def fetch_youtube_faces(url: str = YOUTUBE_FACES_URL, sha256: str | None = None)
         FkdError: no network, a broken or wrong file; the sentence says where to put it by hand.
     """
     place = data_root() / "youtube_faces"
-    by_hand = f"or fetch {url} by hand and run: python -m fkd data import FILE --name {place.name}"
+    by_hand = f"or download it by hand and run: python -m fkd data import FILE --name {place.name}"
     _refuse_existing(place)
     part = data_root() / ".fetching" / hashlib.sha256(url.encode()).hexdigest()[:16] / "youtube_faces.zip"
     try:
@@ -58,6 +59,11 @@ def fetch_youtube_faces(url: str = YOUTUBE_FACES_URL, sha256: str | None = None)
         return import_dataset(part, place.name, layout="points68")
     finally:
         _forget(part)
+
+
+def has_kagglehub() -> bool:
+    """Whether the optional library is installed that Kaggle's files come by."""
+    return importlib.util.find_spec("kagglehub") is not None
 
 
 def fetch_kaggle() -> Imported:
@@ -104,7 +110,8 @@ def download(url: str, target: Path) -> None:
                 raise FkdError(f"{url} is refused with {error.code} {error.reason}.") from None
             reason = f"{error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            reason = str(getattr(error, "reason", error))
+            cause = getattr(error, "reason", error)
+            reason = getattr(cause, "strerror", None) or str(cause)
         fruitless = 0 if _size(target) > before else fruitless + 1
         if fruitless < _FRUITLESS_ATTEMPTS:
             time.sleep(_PAUSE_S)

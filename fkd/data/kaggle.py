@@ -270,4 +270,6 @@ def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.nd
             raise FkdError(f"{path.name}, row {start + i}: a coordinate is not a number.") from None
         if np.isinf(points[i]).any():
             raise FkdError(f"{path.name}, row {start + i}: a coordinate is infinite.")
-    return points.reshape(len(rows), -1, 2)
+    points_px = points.reshape(len(rows), -1, 2)
+    points_px[np.isnan(points_px).any(axis=2)] = np.nan  # half a label is none
+    return points_px

@@ -151,6 +151,7 @@ def _points_of(cells: list[str], comma: bool) -> np.ndarray:
         raise ValueError("a coordinate is not a number") from None
     if (np.abs(points_px) > _FARTHEST_PX).any():
         raise ValueError(f"a coordinate is beyond {_FARTHEST_PX:,} pixels")
+    points_px[np.isnan(points_px).any(axis=1)] = np.nan  # half a label is none
     labelled = points_px[np.isfinite(points_px).all(axis=1)]
     if len(labelled) < 2 or not np.ptp(labelled, axis=0).any():
         raise ValueError("fewer than two points are labelled, or all at one place")

@@ -30,6 +30,7 @@ from fkd.data.synthetic.person import (
 )
 from fkd.data.synthetic.surface import Surface, build_surface
 from fkd.data.synthetic.texture import paint
+from fkd.progress import steps
 from fkd.schema import KAGGLE15, Schema, get_schema, kaggle15_from_ibug68
 
 _KAGGLE_SIZE, _PORTRAIT_SIZE = 96, 208
@@ -158,7 +159,7 @@ def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_p
         FkdError: when the schema is unknown.
     """
     schema = get_schema(schema_name)
-    faces = [_dataset_face(schema, seed, i, i // faces_per_person) for i in range(count)]
+    faces = [_dataset_face(schema, seed, i, i // faces_per_person) for i in steps("drawing faces", range(count))]
     size = _KAGGLE_SIZE if schema.name == KAGGLE15.name else _PORTRAIT_SIZE
     images = [cv2.cvtColor(face.image_rgb_u8, cv2.COLOR_RGB2GRAY) for face in faces]
     points = [face.points_px(schema) for face in faces]

@@ -13,8 +13,10 @@ from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.quality import Quality
 from fkd.errors import FkdError
+from fkd.jobs import Job
 from fkd.paths import data_root
-from fkd.ui.explore import keys
+from fkd.ui.explore import adding, keys
+from fkd.ui.waiting import wait_for
 
 SYNTHETIC = {"synthetic15": "kaggle15", "synthetic68": "ibug68"}
 SYNTHETIC_FACES = 120  # enough to try everything on; more would take minutes to render
@@ -36,18 +38,37 @@ class Source:
 
 
 def choose_source() -> Source:
-    """The list of datasets that are here, those of real faces first, and the chosen one."""
+    """The list of datasets that are here, those of real faces first, and the chosen one; ways to add others."""
     names = sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
-    name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
+        wanted = st.button("Add a dataset", icon=":material/add:")
+    if wanted:
+        adding.add_dataset()
+    adding.show_jobs()
     if all(other in SYNTHETIC for other in names):
-        st.info(
-            "No dataset has been fetched, so these are synthetic faces of people who do not exist. "
-            f"To see Kaggle's faces, put its `training.zip` into `{data_root() / 'kaggle'}`.",
-            icon=":material/smart_toy:",
-        )
+        _say_how_to_begin()
     elif name in SYNTHETIC:
         st.caption(":material/smart_toy: Synthetic faces of people who do not exist, rendered here.")
-    return _load(name, _signature(name))
+    signature = _signature(name)
+    job = _job(name, signature)
+    wait_for(job)
+    try:
+        return job.result()
+    except Exception:
+        _job.clear(name, signature)  # so that the next visit tries again
+        raise
+
+
+def _say_how_to_begin() -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
+        with st.container(width=420, gap="xsmall"):
+            st.markdown("**:material/smart_toy: These are synthetic faces**")
+            st.caption("People who do not exist, drawn here to try everything on, as no dataset has been added yet.")
+        if st.button("Import your own", type="primary", icon=":material/upload:"):
+            adding.add_dataset(adding.OWN)
+        if st.button("Fetch a published one", icon=":material/download:"):
+            adding.add_dataset(adding.KAGGLE)
 
 
 def _signature(name: str) -> tuple:
@@ -57,9 +78,11 @@ def _signature(name: str) -> tuple:
     return (str(folder), *((entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries))
 
 
-@st.cache_resource(
-    show_spinner="Looking at every face; the first time this takes a while …", show_time=True, max_entries=3
-)
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _job(name: str, signature: tuple) -> Job[Source]:
+    return Job(f"Looking at {name}", lambda: _load(name, signature))
+
+
 def _load(name: str, signature: tuple) -> Source:
     faces = _synthetic_faces(name) if name in SYNTHETIC else load_dataset(name)
     if len(faces) < 2:

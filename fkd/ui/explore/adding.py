@@ -1,0 +1,180 @@
+"""The dialog that adds a dataset, and how its jobs are doing while the page shows something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from fkd.data import is_available
+from fkd.data.fetch import (
+    KAGGLE_TERMS_URL,
+    YOUTUBE_FACES_TERMS_URL,
+    YOUTUBE_FACES_URL,
+    fetch_kaggle,
+    fetch_youtube_faces,
+    has_kagglehub,
+)
+from fkd.data.importing import Imported, import_dataset
+from fkd.jobs import Job, Stopped
+from fkd.paths import data_root
+from fkd.ui.explore import keys
+from fkd.ui.frame import errors_in_a_sentence
+from fkd.ui.waiting import show_bar, stop_button, wait_for
+
+OWN, KAGGLE, YOUTUBE_FACES = "Your own", "Kaggle", "YouTube Faces"
+LAYOUTS = {"auto": "Either", "kaggle": "15 points", "points68": "68 points"}
+STOP, SKIP = "Stop at the first", "Leave them out"
+_SUFFIXES = ["zip", "csv", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+_MOST_MB = 2000
+_SHOWN_ROWS = 10
+_SHOWN_JOB = "explore.adding"  # the name of the dataset whose job the dialog shows
+
+
+@st.cache_resource
+def _jobs() -> dict[str, Job[Imported]]:
+    """By the dataset's name, what is being added on this server: it goes on when the page is left."""
+    return {}
+
+
+def add_dataset(kind: str = OWN) -> None:
+    """Open the dialog."""
+    st.session_state.pop(_SHOWN_JOB, None)
+    _dialog(kind)
+
+
+@st.dialog("Add a dataset", width="medium", on_dismiss=lambda: _forget_seen())
+def _dialog(first: str) -> None:
+    kind = st.segmented_control(
+        "Where from",
+        [OWN, KAGGLE, YOUTUBE_FACES],
+        default=first,
+        required=True,
+        width="stretch",
+        label_visibility="collapsed",
+    )
+    {OWN: _own, KAGGLE: _kaggle, YOUTUBE_FACES: _youtube_faces}[kind]()
+    name = st.session_state.get(_SHOWN_JOB)
+    if name in _jobs():
+        wait_for(_jobs()[name], f"adding.stop.{name}")
+        _show_outcome(name, "dialog")
+
+
+def _own() -> None:
+    st.caption(
+        "A zip, or a CSV with its pictures, checked in full before anything is stored. 15 points: Kaggle's 30 columns "
+        "and `Image`. 68 points: a file name and 136 coordinates, x and y in turn; pictures in folders go into a zip."
+    )
+    with st.form("adding.own", border=False):
+        files = st.file_uploader("Files", _SUFFIXES, accept_multiple_files=True, max_upload_size=_MOST_MB)
+        name = st.text_input("Name", placeholder="letters, digits, - and _", max_chars=64)
+        with st.container(horizontal=True):
+            layout = st.segmented_control(
+                "Layout", list(LAYOUTS), default="auto", required=True, format_func=LAYOUTS.__getitem__
+            )
+            bad_rows = st.segmented_control("Bad rows", [STOP, SKIP], default=STOP, required=True)
+        wanted = st.form_submit_button("Import", type="primary", icon=":material/upload:")
+    if wanted:
+        uploads = [(file.name, file.getbuffer()) for file in files]
+        skip = bad_rows == SKIP
+        _begin(name, f"Importing {name}", lambda: import_dataset(uploads, name, layout=layout, skip_bad_rows=skip))
+
+
+def _kaggle() -> None:
+    st.markdown(
+        "7,049 faces with up to 15 points, from Kaggle's competition "
+        f"[Facial Keypoints Detection]({KAGGLE_TERMS_URL}), whose terms you accept there. kagglehub fetches them with "
+        "the token of your own account, which your Kaggle settings put into `~/.kaggle/`."
+    )
+    st.caption(f"By hand: put `training.zip` into `{data_root() / 'kaggle'}`.")
+    if not has_kagglehub():
+        st.info("This needs an optional library: `pip install kagglehub`.", icon=":material/extension:")
+    _offer_fetch("kaggle", "Fetch from Kaggle", fetch_kaggle, possible=has_kagglehub())
+
+
+def _youtube_faces() -> None:
+    st.markdown(
+        "5,770 frames of videos with 68 points each, from the YouTube Faces dataset, for "
+        f"[research only]({YOUTUBE_FACES_TERMS_URL}). What has arrived is kept when the connection breaks off or you "
+        "stop, and fetching goes on from there."
+    )
+    st.caption(f"By hand: download [the archive]({YOUTUBE_FACES_URL}) and add it as your own, named `youtube_faces`.")
+    _offer_fetch("youtube_faces", "Fetch YouTube Faces", fetch_youtube_faces)
+
+
+def _offer_fetch(name: str, label: str, fetch: Callable[[], Imported], *, possible: bool = True) -> None:
+    if is_available(name):
+        st.success(f"`{name}` is here already.", icon=":material/check_circle:")
+    elif st.button(label, type="primary", icon=":material/download:", disabled=not possible):
+        _begin(name, label.replace("Fetch", "Fetching"), fetch)
+
+
+def _begin(name: str, title: str, work: Callable[[], Imported]) -> None:
+    """Start a job, unless one of the same name is under way, and let the dialog show it."""
+    running = _jobs().get(name)
+    if running is None or running.done:
+        _jobs()[name] = Job(title, work)
+    st.session_state[_SHOWN_JOB] = name
+
+
+def show_jobs() -> None:
+    """On the page itself: what is being added, or was and has not been acknowledged."""
+    if _jobs():
+        _show_jobs()
+
+
+@st.fragment(run_every=1.0)
+def _show_jobs() -> None:
+    for name, job in list(_jobs().items()):
+        if job.done:
+            _show_outcome(name, "page")
+        else:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                show_bar(job, st.container(width="stretch").empty())
+                stop_button(job, f"adding.page.{name}")
+
+
+def _show_outcome(name: str, where: str) -> None:
+    """What came of a job, and the way on."""
+    imported = None
+    with errors_in_a_sentence():
+        try:
+            imported = _jobs()[name].result()
+        except Stopped as stopped:
+            st.info(str(stopped), icon=":material/stop_circle:")
+    if imported:
+        _show_imported(imported)
+    with st.container(horizontal=True):
+        if imported and st.button(
+            f"Open {name}", key=f"adding.open.{where}.{name}", type="primary", on_click=_open, args=(name,)
+        ):
+            st.rerun()
+        if where == "page":
+            st.button("Close", key=f"adding.close.{name}", on_click=_close, args=(name,))
+
+
+def _show_imported(imported: Imported) -> None:
+    count = len(imported.bad_rows)
+    left_out = f" {count:,} {'row was' if count == 1 else 'rows were'} left out." if count else ""
+    st.success(f"`{imported.name}` is stored: {imported.faces:,} faces.{left_out}", icon=":material/check_circle:")
+    if count:
+        with st.expander("What was left out"):
+            more = [f"and {count - _SHOWN_ROWS:,} more"] if count > _SHOWN_ROWS else []
+            st.text("\n".join([bad.reason for bad in imported.bad_rows[:_SHOWN_ROWS]] + more))
+
+
+def _close(name: str) -> None:
+    _jobs().pop(name, None)
+
+
+def _open(name: str) -> None:
+    _close(name)
+    st.session_state[keys.DATA] = name
+    keys.forget_view()
+
+
+def _forget_seen() -> None:
+    """Whoever closes the dialog has seen how a job ended in it."""
+    name = st.session_state.get(_SHOWN_JOB)
+    if name in _jobs() and _jobs()[name].done:
+        _close(name)
