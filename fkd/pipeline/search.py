@@ -17,11 +17,11 @@ import numpy as np
 from fkd.pipeline.detect import load_cascade, suppress_overlaps, tight_from_haar
 
 _WINDOW_PX = 24  # the cascade's smallest; a frame is scaled until its smallest face is as large
-_SCALE_FACTOR = 1.2
-_MIN_NEIGHBORS, _MIN_NEIGHBORS_OF_PART = 2, 1
+_SCALE_FACTOR, _MIN_NEIGHBORS = 1.2, 1
 # First and last window of each share, counted in steps of the scale factor. Neighbouring shares have one
 # size in common, so that a face between two sizes has its hits in one share.
-_SHARES = ((0, 2), (2, 4), (4, 6), (6, 40))
+_LAST_STEP, _LARGEST_WINDOW_PX = 40, 10_000
+_SHARES = ((0, 2), (2, 4), (4, 6), (6, _LAST_STEP))
 SHARES = len(_SHARES)
 _SAME_FACE_IOU = 0.3
 # Near a known place: how far round it in sides of the face, how large that is made, and which sizes of
@@ -47,13 +47,13 @@ class FaceSearch:
 
     def everywhere(self, image_gray_u8: np.ndarray) -> np.ndarray:
         """(n, 4) tight boxes of faces of all sizes, in pixels of the frame, surest first."""
-        return self._sizes(image_gray_u8, self._ratio(image_gray_u8), (0, 40), _MIN_NEIGHBORS)
+        return self._sizes(image_gray_u8, (0, _LAST_STEP))
 
     def next_share(self, image_gray_u8: np.ndarray) -> np.ndarray:
         """As `everywhere`, for a fourth of the work; `SHARES` calls in a row cover all sizes."""
         steps = _SHARES[self._turn % SHARES]
         self._turn += 1
-        return self._sizes(image_gray_u8, self._ratio(image_gray_u8), steps, _MIN_NEIGHBORS_OF_PART)
+        return self._sizes(image_gray_u8, steps)
 
     def near(self, image_gray_u8: np.ndarray, tight_xyxy: np.ndarray) -> np.ndarray:
         """(n, 4) tight boxes of faces about as large as a (4,) one and not far from it."""
@@ -67,28 +67,23 @@ class FaceSearch:
             return np.empty((0, 4))
         part = image_gray_u8[first[1] : last[1], first[0] : last[0]]
         windows = tuple(_NEAR_FACE_PX * share for share in _NEAR_SIZES)
-        found = self._windows(part, _NEAR_FACE_PX / max(side, 1.0), windows, _MIN_NEIGHBORS_OF_PART)
+        found = self._windows(part, _NEAR_FACE_PX / max(side, 1.0), windows)
         return found + np.tile(first, 2)
 
-    def _ratio(self, image_gray_u8: np.ndarray) -> float:
-        return _WINDOW_PX / (self._min_face * max(image_gray_u8.shape))
+    def _sizes(self, image_gray_u8: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
+        low, high = (min(_WINDOW_PX * _SCALE_FACTOR**step, _LARGEST_WINDOW_PX) for step in steps)
+        return self._windows(image_gray_u8, _WINDOW_PX / (self._min_face * max(image_gray_u8.shape)), (low, high))
 
-    def _sizes(self, image_gray_u8: np.ndarray, ratio: float, steps: tuple[int, int], neighbours: int) -> np.ndarray:
-        low, high = (_WINDOW_PX * _SCALE_FACTOR**step for step in steps)
-        return self._windows(image_gray_u8, ratio, (low, high), neighbours)
-
-    def _windows(
-        self, image_gray_u8: np.ndarray, ratio: float, windows_px: tuple[float, ...], neighbours: int
-    ) -> np.ndarray:
+    def _windows(self, image_gray_u8: np.ndarray, ratio: float, windows_px: tuple[float, ...]) -> np.ndarray:
         """(n, 4) tight boxes from squares of these sizes in the picture made `ratio` times as large."""
         height, width = image_gray_u8.shape
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-        smallest, largest = (min(round(window), 10_000) for window in windows_px)
+        smallest, largest = (round(window) for window in windows_px)
         found, hits = self._cascade.detectMultiScale2(
             cv2.resize(image_gray_u8, size, interpolation=method),
             _SCALE_FACTOR,
-            neighbours,
+            _MIN_NEIGHBORS,
             minSize=(smallest, smallest),
             maxSize=(largest, largest),
         )
