@@ -57,13 +57,18 @@ def to_gray(image_rgb_u8: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image_rgb_u8, cv2.COLOR_RGB2GRAY)
 
 
-def list_images(folder: str | Path) -> list[Path]:
-    """Every file below `folder` whose name ends like a picture's, sorted; hidden ones are left out."""
+def list_images(folder: str | Path, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
+    """Every file below `folder` whose name ends like a picture's, sorted; hidden ones are left out.
+
+    Args:
+        folder: searched with its subfolders.
+        suffixes: endings in lower case, of pictures if not given.
+    """
     folder = Path(folder)
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )

@@ -35,11 +35,11 @@ def check(options: Any) -> None:
         _checked(item, getattr(options, item.name))
 
 
-def add_flags(parser: argparse.ArgumentParser, options_class: type, title: str) -> None:
-    """Add one `--flag` for each field of a dataclass, in a group of its own in the help text."""
+def add_flags(parser: argparse.ArgumentParser, options_class: type, title: str, prefix: str = "") -> None:
+    """Add one `--flag`, or `--prefix-flag`, for each field of a dataclass, in a group of its own in the help text."""
     group = parser.add_argument_group(title)
     for item in fields(options_class):
-        flag = "--" + item.name.replace("_", "-")
+        flag = "--" + (prefix + item.name).replace("_", "-")
         text = item.metadata["help"].replace("%", "%%") + " (default: %(default)s)"
         if isinstance(item.default, bool):
             group.add_argument(flag, default=item.default, help=text, action=argparse.BooleanOptionalAction)
@@ -48,9 +48,9 @@ def add_flags(parser: argparse.ArgumentParser, options_class: type, title: str) 
             group.add_argument(flag, default=item.default, help=text, choices=choices, type=_parser_of(item))
 
 
-def from_flags(args: argparse.Namespace, options_class: type) -> Any:
+def from_flags(args: argparse.Namespace, options_class: type, prefix: str = "") -> Any:
     """The dataclass with the values that `add_flags` had parsed."""
-    return options_class(**{item.name: getattr(args, item.name) for item in fields(options_class)})
+    return options_class(**{item.name: getattr(args, prefix + item.name) for item in fields(options_class)})
 
 
 def _parser_of(item: Field) -> Callable[[str], Any]:

@@ -3,8 +3,8 @@
     with open_writer(Path("faces.csv"), schema) as writer:
         writer.write(PhotoFaces("a.jpg", 640, 480, faces))
 
-JSON lines hold one photo each; CSV and Parquet are one long table with a row for each keypoint of
-each face. A file appears under its name when it is complete, or not at all.
+JSON lines hold one photo, or one frame of a video, each; CSV and Parquet are one long table with a row
+for each keypoint of each face. A file appears under its name when it is complete, or not at all.
 """
 
 from __future__ import annotations
@@ -23,24 +23,37 @@ import numpy as np
 from fkd.errors import FkdError
 from fkd.paths import written_aside
 from fkd.pipeline.face import Face
+from fkd.pipeline.track import TrackedFace
 from fkd.schema import Schema
 
 COLUMNS = (
     *("image", "face", "x0", "y0", "x1", "y1", "score"),
     *("keypoint", "x", "y", "point_score"),
 )
+VIDEO_COLUMNS = (COLUMNS[0], "frame", "time_s", *COLUMNS[1:])
 _ROWS_PER_GROUP = 50_000
 
 
 @dataclass(frozen=True)
 class PhotoFaces:
-    """One photo's faces, or the sentence that says why it has none to offer."""
+    """One photo's faces, or one frame's of a video; or the sentence that says why a file has none to offer.
+
+    Attributes:
+        image: what the photo or video is called.
+        width, height: of the upright picture.
+        faces: those of a video are `TrackedFace`s, whose numbers are written too.
+        error: why the file could not be read.
+        frame: of a video, counted from 0; None for a photo.
+        time_s: when that frame is shown.
+    """
 
     image: str
     width: int = 0
     height: int = 0
     faces: tuple[Face, ...] = ()
     error: str | None = None
+    frame: int | None = None
+    time_s: float | None = None
 
 
 class Writer(Protocol):
@@ -55,7 +68,8 @@ def json_text(photo: PhotoFaces) -> str:
     if photo.error is not None:
         return json.dumps({"image": photo.image, "error": photo.error}, ensure_ascii=False)
     faces = [
-        {
+        ({"id": face.id} if isinstance(face, TrackedFace) else {})
+        | {
             "box": _rounded(face.box_xyxy, 2),
             "score": round(face.score, 4),
             "points": [_rounded(point, 3) for point in face.points_px],
@@ -63,7 +77,8 @@ def json_text(photo: PhotoFaces) -> str:
         }
         for face in photo.faces
     ]
-    record = {"image": photo.image, "width": photo.width, "height": photo.height, "faces": faces}
+    place = {} if photo.frame is None else {"frame": photo.frame, "time_s": photo.time_s}
+    record = {"image": photo.image, **place, "width": photo.width, "height": photo.height, "faces": faces}
     return json.dumps(record, ensure_ascii=False)
 
 
@@ -77,8 +92,13 @@ def csv_text(photos: list[PhotoFaces], schema: Schema) -> str:
 
 
 @contextmanager
-def open_writer(path: Path, schema: Schema) -> Iterator[Writer]:
+def open_writer(path: Path, schema: Schema, columns: tuple[str, ...] = COLUMNS) -> Iterator[Writer]:
     """A writer for the format that the name's ending asks for; the file appears when the block ends.
+
+    Args:
+        path: where to.
+        schema: which points the faces have.
+        columns: of a table: `COLUMNS`, or `VIDEO_COLUMNS` where frames of videos are among what is written.
 
     Raises:
         FkdError: the ending is none of `.jsonl`, `.csv` and `.parquet`, or the place cannot be written to.
@@ -86,11 +106,11 @@ def open_writer(path: Path, schema: Schema) -> Iterator[Writer]:
     suffix = checked_suffix(path)
     with written_aside(path) as aside:
         if suffix == ".parquet":
-            with _ParquetWriter(aside, schema) as writer:
+            with _ParquetWriter(aside, schema, columns) as writer:
                 yield writer
         else:
             with aside.open("w", encoding="utf-8", newline="") as file:
-                yield JsonLinesWriter(file) if suffix == ".jsonl" else _CsvWriter(file, schema)
+                yield JsonLinesWriter(file) if suffix == ".jsonl" else _CsvWriter(file, schema, columns)
 
 
 def checked_suffix(path: Path) -> str:
@@ -101,10 +121,12 @@ def checked_suffix(path: Path) -> str:
     return suffix
 
 
-def table_rows(photo: PhotoFaces, schema: Schema) -> Iterator[tuple]:
-    """The rows of a photo in the long table, in the order of `COLUMNS`; faces count from 0."""
-    for number, face in enumerate(photo.faces):
-        head = (photo.image, number, *_rounded(face.box_xyxy, 2), round(face.score, 4))
+def table_rows(photo: PhotoFaces, schema: Schema, columns: tuple[str, ...] = COLUMNS) -> Iterator[tuple]:
+    """The rows of a photo or frame in the long table; faces count from 0, those of a video have numbers."""
+    place = (photo.image, photo.frame, photo.time_s) if columns == VIDEO_COLUMNS else (photo.image,)
+    for index, face in enumerate(photo.faces):
+        number = face.id if isinstance(face, TrackedFace) else index
+        head = (*place, number, *_rounded(face.box_xyxy, 2), round(face.score, 4))
         for name, point, score in zip(schema.keypoints, face.points_px, face.point_scores, strict=True):
             yield (*head, name, *_rounded(point, 3), round(float(score), 4))
 
@@ -121,22 +143,23 @@ class JsonLinesWriter:
 
 
 class _CsvWriter:
-    def __init__(self, file: TextIO, schema: Schema) -> None:
-        self._table, self._schema = csv.writer(file, lineterminator="\n"), schema
-        self._table.writerow(COLUMNS)
+    def __init__(self, file: TextIO, schema: Schema, columns: tuple[str, ...] = COLUMNS) -> None:
+        self._table, self._schema, self._columns = csv.writer(file, lineterminator="\n"), schema, columns
+        self._table.writerow(columns)
 
     def write(self, photo: PhotoFaces) -> None:
-        self._table.writerows(table_rows(photo, self._schema))
+        self._table.writerows(table_rows(photo, self._schema, self._columns))
 
 
 class _ParquetWriter:
-    def __init__(self, path: Path, schema: Schema) -> None:
+    def __init__(self, path: Path, schema: Schema, columns: tuple[str, ...]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        types = dict.fromkeys(COLUMNS, pa.float64()) | dict.fromkeys(("image", "keypoint"), pa.string())
-        self._columns = pa.schema({**types, "face": pa.int32()})
-        self._file, self._schema = pq.ParquetWriter(path, self._columns), schema
+        types = dict.fromkeys(columns, pa.float64()) | dict.fromkeys(("image", "keypoint"), pa.string())
+        whole = {name: pa.int32() for name in ("frame", "face") if name in columns}
+        self._columns, self._types = columns, pa.schema({**types, **whole})
+        self._file, self._schema = pq.ParquetWriter(path, self._types), schema
         self._rows: list[tuple] = []
 
     def __enter__(self) -> _ParquetWriter:
@@ -147,7 +170,7 @@ class _ParquetWriter:
         self._file.close()
 
     def write(self, photo: PhotoFaces) -> None:
-        self._rows += table_rows(photo, self._schema)
+        self._rows += table_rows(photo, self._schema, self._columns)
         if len(self._rows) >= _ROWS_PER_GROUP:
             self._flush()
 
@@ -155,8 +178,9 @@ class _ParquetWriter:
         import pyarrow as pa
 
         if self._rows:
-            rows = [dict(zip(COLUMNS, row, strict=True)) for row in self._rows]
-            self._file.write_table(pa.Table.from_pylist(rows, self._columns))
+            values = zip(*self._rows, strict=True)
+            arrays = [pa.array(column, of_type) for column, of_type in zip(values, self._types.types, strict=True)]
+            self._file.write_table(pa.Table.from_arrays(arrays, schema=self._types))
         self._rows = []
 
 
