@@ -1,0 +1,139 @@
+"""Five folds: each face is predicted by the network that did not see it, and the figures come from what is stored."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fkd.cli import main
+from fkd.data import SOURCES
+from fkd.data.splits import fold_of
+from fkd.evaluate import evaluate
+from fkd.folds import FoldErrors, folds_path, measure_folds, read_folds, write_folds
+from fkd.metrics import FaceErrors
+from fkd.schema import KAGGLE15
+from fkd.training import loop
+from fkd.training.recipes import get_recipe
+from fkd.training.run import RunFolder
+from fkd.weights import load_torch_model
+from tests.drawn import TINY_SETTINGS, drawn_faces
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch, tmp_path):
+    for place in ("FKD_RUNS", "FKD_RESULTS", "FKD_WEIGHTS"):
+        monkeypatch.setenv(place, str(tmp_path / place))
+    monkeypatch.setitem(SOURCES, "drawn", drawn_faces)
+    return tmp_path
+
+
+def train(name, *changes):
+    config = get_recipe("mlp").with_settings([*TINY_SETTINGS, *changes])
+    folder = RunFolder.create(name)
+    folder.write_config(config.as_dict())
+    loop.train(config, folder)
+    return folder
+
+
+def stored(n=20):
+    """Errors of two datasets over five folds, one face without a label."""
+    rng = np.random.default_rng(0)
+    errors = FaceErrors(rng.uniform(0, 4, (n, 15)), rng.uniform(30, 60, n), rng.random(n) < 0.5)
+    errors.errors_px[3, 2] = np.nan
+    about = {"name": "tiny", "schema": "kaggle15", "data": ["a", "b"]}
+    return FoldErrors(errors, (np.arange(n) % 5).astype(np.uint8), (np.arange(n) >= 10).astype(np.uint8), about)
+
+
+def test_what_is_stored_comes_back_to_a_thousandth():
+    found = stored()
+    write_folds(found)
+    again = read_folds("tiny")
+    np.testing.assert_allclose(again.errors.errors_px, found.errors.errors_px, rtol=1e-3)
+    np.testing.assert_array_equal(again.errors.largest_agrees, found.errors.largest_agrees)
+    assert again.about == found.about and again.schema is KAGGLE15
+    for metric, (mean, deviation) in found.mean_and_deviation("a").items():
+        assert again.mean_and_deviation("a")[metric] == pytest.approx((mean, deviation), abs=0.02)
+
+
+def test_mean_and_deviation_are_over_the_folds_of_one_dataset():
+    found = stored()
+    by_fold = found.by_fold("a")
+    assert [fold["faces"] for fold in by_fold] == [2, 2, 2, 1, 2]  # one face lacks a label
+    expected = [found.errors.subset(np.array([i, i + 5])).nme.mean() * 100 for i in (0, 1, 2, 4)]
+    expected.insert(3, found.errors.nme[8] * 100)
+    mean, deviation = found.mean_and_deviation("a")["nme"]
+    assert mean == pytest.approx(np.mean(expected), abs=1e-3)
+    assert deviation == pytest.approx(np.std(expected, ddof=1), abs=2e-3)
+
+
+def test_without_the_file_the_command_that_makes_it_is_named(capsys):
+    path = train("tiny").weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5"]) == 1
+    assert "python -m fkd evaluate --weights tiny --folds 5 --retrain" in capsys.readouterr().err
+
+
+def test_each_face_is_predicted_by_the_network_that_did_not_see_it():
+    found = measure_folds(str(train("tiny").weights))
+    faces, names = drawn_faces(), {0: "tiny"} | {fold: f"tiny-fold{fold}" for fold in range(1, 5)}
+    assert found.about["runs"] == {str(fold): name for fold, name in names.items()}
+    np.testing.assert_array_equal(found.folds, fold_of(faces.groups))
+    for fold, name in names.items():
+        model = load_torch_model(RunFolder.open(name).weights)
+        assert model.card.training["config"]["fold"] == fold
+        outcome = evaluate(model, faces, box_errors=False)
+        assert found.by_fold("drawn")[fold] == outcome.summary and outcome.seen == 0
+
+
+def test_a_second_call_trains_only_what_is_missing(places, capsys, monkeypatch):
+    path = train("tiny").weights
+    finished = train("tiny-fold1", "fold=1").read_metrics()
+    begun, real_train = [], loop.train
+
+    def noted(config, *rest, **options):
+        begun.append(config.fold)
+        real_train(config, *rest, **options)
+
+    monkeypatch.setattr(loop, "train", noted)
+    command = ["evaluate", "--weights", str(path), "--folds", "5"]
+    assert main([*command, "--retrain", "--json", str(places / "out.json")]) == 0
+    assert begun == [2, 3, 4]
+    assert RunFolder.open("tiny-fold1").read_metrics() == finished
+    assert main([*command, "--retrain"]) == 0 and begun == [2, 3, 4]
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "drawn: mean ± deviation over 5 folds" in capsys.readouterr().out
+    result = json.loads((places / "out.json").read_text())[0]
+    assert len(result["folds"]) == 5
+    assert result["nme"]["mean"] == pytest.approx(np.mean([fold["nme"] for fold in result["folds"]]))
+    assert folds_path("tiny").stat().st_size < 10_000
+
+
+def test_a_stopped_training_is_gone_on_with(monkeypatch, capsys):
+    path = train("tiny").weights
+    finish = loop.Trainer._finish_epoch
+
+    def stop_after_one(self, *arguments):
+        finish(self, *arguments)
+        raise loop.Stopped
+
+    monkeypatch.setattr(loop.Trainer, "_finish_epoch", stop_after_one)
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 1
+    assert "tiny-fold1 was stopped; the same command goes on" in capsys.readouterr().err
+    assert not folds_path("tiny").exists()
+    monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish)
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 0
+    assert [epoch["epoch"] for epoch in RunFolder.open("tiny-fold1").read_epochs()] == [1, 2, 3]
+
+
+def test_a_run_of_the_name_with_other_settings_is_not_taken(capsys):
+    path = train("tiny").weights
+    train("tiny-fold1", "fold=1", "epochs=2")
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 1
+    assert "'tiny-fold1' has other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["fold=-1", "split=random"])
+def test_weights_that_held_out_no_fold_have_no_five_folds(capsys, change):
+    path = train("tiny", change).weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 1
+    assert "was not trained without a fold" in capsys.readouterr().err
