@@ -11,8 +11,8 @@ frame.enter(__file__)
 
 st.title("Explore a dataset", anchor=False)
 source = choose_source()
-notes = notes_of(source.faces)
-health.show_strip(source)
+notes = notes_of(source)
+health.show_top(source)
 
 section = st.segmented_control(
     "Section",

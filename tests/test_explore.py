@@ -16,11 +16,11 @@ from streamlit.testing.v1 import AppTest
 from fkd.augment import Augmentation
 from fkd.data.dataset import Dataset
 from fkd.data.kaggle import COORDINATES
+from fkd.data.notes import Notes
 from fkd.data.quality import Quality, measure_quality
 from fkd.paths import PROJECT_ROOT
 from fkd.schema import KAGGLE15
-from fkd.ui.explore import augmentation, choice, cloud, health, keys, labels, notes, table
-from fkd.ui.explore.notes import Notes
+from fkd.ui.explore import augmentation, choice, cloud, face, health, keys, labels, table
 from fkd.ui.explore.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -77,18 +77,37 @@ def rows(source: Source, notes: Notes | None = None, **chosen: object) -> list[i
 
 
 def test_the_strip_counts_what_was_planted_and_each_figure_opens_these_faces(source: Source) -> None:
-    values = {label: value for label, value, *_ in health.figures(source)}
+    values = {figure.label: figure.value for figure in health.figures(source)}
     assert values["Faces"] == "60"
-    assert values["Complete"] == "36"
+    assert values["All 15 points"] == "36"
     assert values["Labels missing"] == str(24 * 12)
     assert values["Duplicates"] == "2"
     assert values["Shared"] == "2"
-    opened = {label: rows(source, show=show) for label, _, show, *_ in health.figures(source)}
-    assert opened["Complete"] == list(range(COMPLETE))
+    opened = {figure.label: rows(source, show=figure.show) for figure in health.figures(source)}
+    assert opened["All 15 points"] == list(range(COMPLETE))
     assert opened["Labels missing"] == list(range(COMPLETE, N))
     assert opened["Duplicates"] == [ORIGINAL, COPY]
     assert opened["Shared"] == [0, 1, 2, 3]  # two people, two faces each
     assert len(opened["Suspected errors"]) == int(values["Suspected errors"])
+
+
+def test_the_first_questions_are_answered_in_a_sentence_each(source: Source, faces: Dataset) -> None:
+    assert health.missing_sentence(faces).endswith("and 11 others, each in 24 of 60 faces (40.0%).")
+    points_px = faces.points_px.copy()
+    points_px[0, KEPT[2]] = np.nan
+    points_px[:, np.setdiff1d(np.arange(15), KEPT)] = 1
+    assert health.missing_sentence(replace(faces, points_px=points_px)) == (
+        "**Missing most:** `nose_tip`, in 1 of 60 faces (1.7%)."
+    )
+    assert "No label is missing" in health.missing_sentence(faces.subset(faces.complete))
+    assert "the subject's left:** the left eye lies on the right of the picture" in health.side_sentence(faces)
+    mirrored = faces.points_px * (-1, 1) + (95, 0)
+    assert "the viewer's left" in health.side_sentence(replace(faces, points_px=mirrored.astype(np.float32)))
+    assert health.shared_sentence(source) == (
+        "**Train and test share people:** all 2 people of `test` are in `training` too."
+    )
+    apart = replace(faces, groups=faces.rows)
+    assert "do not share" in health.shared_sentence(replace(source, faces=apart))
 
 
 def test_faces_are_filtered_by_label_split_text_note_and_selection(source: Source) -> None:
@@ -97,8 +116,23 @@ def test_faces_are_filtered_by_label_split_text_note_and_selection(source: Sourc
     assert rows(source, split="test") == [1, 3]
     assert rows(source, find="FACE_59") == [59]
     assert rows(source, find="person_4") == [8, 9]
-    assert rows(source, Notes(flags={5, 2}), show=choice.FLAGGED) == [2, 5]
+    assert rows(source, group="person_4") == [8, 9]
+    assert rows(source, Notes(flags=frozenset({5, 2})), show=choice.FLAGGED) == [2, 5]
+    assert rows(source, Notes(corrections={3: faces_of(source, 3)}), show=choice.CORRECTED) == [3]
     assert rows(source, show=choice.SELECTED, selection=(9, 4)) == [4, 9]
+
+
+def faces_of(source: Source, row: int) -> np.ndarray:
+    return source.faces.points_px[row] + 1
+
+
+def test_any_score_can_be_bounded(source: Source) -> None:
+    turn = source.quality.measures["turn"]
+    low, high = np.nanquantile(turn, [0.3, 0.6])
+    chosen = rows(source, sort="turn", low=low, high=high)
+    assert sorted(chosen) == np.flatnonzero((turn >= low) & (turn <= high)).tolist()
+    assert 0 < len(chosen) < N
+    assert rows(source, low=1e9) == list(range(N))  # bounds are of the measure that is sorted by
 
 
 def test_a_threshold_that_is_moved_moves_what_is_shown(source: Source) -> None:
@@ -208,25 +242,29 @@ def test_without_any_transform_a_face_stays_as_it_is(faces: Dataset) -> None:
     assert np.abs(picture.astype(int) - faces.images_u8[3]).max() <= 1
 
 
-def test_corrections_are_given_and_written_in_pixels_of_the_source(faces: Dataset) -> None:
+def test_the_table_of_the_chosen_faces_is_in_their_order_with_scores_and_corrected_points(source: Source) -> None:
     to_source = np.tile(np.array([[2.0, 0, 10], [0, 2.0, 20]]), (N, 1, 1))
-    there = replace(faces, to_source=to_source)
-    noted = Notes()
-    noted.switch_flag(4)
-    noted.correct(there, 0, {2: {"x": 110.0}, 3: {"x": None}})
-    assert noted.points_px(there, 0)[2, 0] == pytest.approx(50)
-    lines = list(csv.DictReader(io.StringIO(notes.csv_text(there, noted))))
-    assert [(line["row"], line["note"], line["keypoint"]) for line in lines] == [
-        ("face_4", "flag", ""),
-        ("face_0", "point", KAGGLE15.keypoints[2]),
-        ("face_0", "point", KAGGLE15.keypoints[3]),
-    ]
-    assert float(lines[1]["x"]) == pytest.approx(110)
-    assert lines[2]["x"] == ""
-    noted.take_back(0)
-    noted.switch_flag(4)
-    assert list(csv.DictReader(io.StringIO(notes.csv_text(there, noted)))) == []
-    assert np.isfinite(faces.points_px[0]).all()
+    there = replace(source, faces=replace(source.faces, to_source=to_source))
+    corrected = there.faces.points_px[4].copy()
+    corrected[KEPT[2]] = (50, 60)
+    noted = Notes(flags=frozenset({9}), corrections={4: corrected})
+    lines = list(csv.DictReader(io.StringIO(table.faces_csv(there, noted, np.array([9, 4, 40])).decode())))
+    assert [line["row"] for line in lines] == ["face_9", "face_4", "face_40"]
+    assert [line["flagged"] for line in lines] == ["True", "False", "False"]
+    assert (float(lines[1]["nose_tip_x"]), float(lines[1]["nose_tip_y"])) == (110, 140)
+    assert lines[2]["mouth_left_corner_x"] == ""
+    for measure, values in source.quality.measures.items():
+        assert float(lines[0][measure] or "nan") == pytest.approx(values[9], abs=1e-4, nan_ok=True)
+
+
+def test_a_face_is_told_in_pixels_of_its_source_where_the_table_has_them_too(source: Source) -> None:
+    there = replace(
+        source, faces=replace(source.faces, to_source=np.tile(np.array([[2.0, 0, 10], [0, 2, 20]]), (N, 1, 1)))
+    )
+    (trace,) = face.face_figure(there, Notes(), 0, names=False, expected=False).data
+    numbers = face.points_table(there, Notes(), 0)
+    np.testing.assert_allclose(trace.customdata, numbers[["x", "y"]], atol=1e-3)
+    np.testing.assert_allclose(trace.customdata, 2 * source.faces.points_px[0] + (10, 20), atol=1e-3)
 
 
 def test_the_first_rows_are_those_of_the_source(faces: Dataset) -> None:
@@ -253,6 +291,7 @@ def app(faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppT
 
 def _open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("FKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FKD_NOTES", str(tmp_path / "notes"))
     monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path / "none"))  # a regression judges in a moment
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -301,14 +340,39 @@ def _disabled(app: AppTest, label: str) -> bool:
     return next(button for button in app.button if button.label == label).disabled
 
 
-def test_a_flag_is_kept_counted_and_offered_as_a_file(app: AppTest) -> None:
-    assert not app.get("download_button")
+def test_a_flag_is_kept_on_disk_and_found_by_the_next_visitor(app: AppTest, tmp_path: Path) -> None:
     app.button(key="face.0").click().run()
     press(app, "Flag for review")
+    assert (tmp_path / "notes" / "kaggle.csv").read_text().splitlines()[1].startswith("0,kaggle,flag")
+    visitor = AppTest.from_file(str(PROJECT_ROOT / "pages" / "explore.py"), default_timeout=240)
+    visitor.session_state["frame.is_up"] = True
+    visitor.run()
+    visitor.selectbox(key=keys.SHOW).set_value(choice.FLAGGED).run()
+    assert pictures(visitor) == 1
+
+
+def test_a_place_that_cannot_be_written_is_told_and_the_page_stays(app: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("a file where the folder should be")
+    app.button(key="face.0").click().run()
+    press(app, "Flag for review")
+    assert any("FKD_NOTES" in error.value for error in app.error)
+    assert not app.exception
     press(app, "All of them")
-    assert len(app.get("download_button")) == 1
-    app.selectbox(key=keys.SHOW).set_value(choice.FLAGGED).run()
-    assert pictures(app) == 1
+    assert pictures(app) == 24
+
+
+def test_a_moved_threshold_belongs_to_its_filter(app: AppTest) -> None:
+    app.selectbox(key=keys.SHOW).set_value("bright").run()
+    app.number_input(key=keys.THRESHOLD).set_value(0).run()
+    assert pictures(app) == 24
+    app.selectbox(key=keys.SHOW).set_value("dark").run()
+    assert app.number_input(key=keys.THRESHOLD).value == 50
+
+
+def test_a_group_shows_its_people_alone(app: AppTest) -> None:
+    group = app.selectbox(key=keys.GROUP)
+    group.set_value(group.options[1]).run()
+    assert pictures(app) == 2
 
 
 def test_without_data_synthetic_faces_are_shown_and_said_to_be(
@@ -318,5 +382,5 @@ def test_without_data_synthetic_faces_are_shown_and_said_to_be(
     monkeypatch.setattr("fkd.data.synthetic.synthetic_dataset", lambda *_: faces)
     app = _open_page(tmp_path, monkeypatch)
     assert not app.exception
-    assert "synthetic" in app.info[0].value
+    assert any("synthetic" in text.value for text in app.markdown)
     assert pictures(app) == 24

@@ -93,7 +93,7 @@ class TestNotes:
         corrected = {part: int(np.flatnonzero(mask)[0]) for part, mask in masks.items()}
         for part, row in corrected.items():
             notes.correct(faces, row, {0: {"x": 1.0, "y": 2.0}, 1: {"x": 3.0}})
-            notes.switch_flag(faces, int(np.flatnonzero(masks[part])[1]))
+            notes.set_flag(faces, int(np.flatnonzero(masks[part])[1]), True)
         return corrected
 
     def test_are_not_applied_unless_asked_for(self, run: RunFolder) -> None:

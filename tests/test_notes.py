@@ -52,16 +52,18 @@ def lines(folder: Path, name: str = "drawn") -> list[dict[str, str]]:
 
 
 def test_a_flag_is_on_disk_at_once_and_can_be_taken_back(faces: Dataset, notes_folder: Path) -> None:
-    assert not notes.read_notes(faces)
-    notes.switch_flag(faces, 4)
-    notes.switch_flag(faces, 2)
+    assert not notes.read_notes(faces).lines
+    notes.set_flag(faces, 4, True)
+    notes.set_flag(faces, 2, True)
     assert notes.read_notes(faces).flags == {2, 4}
     assert [(line["row"], line["note"], line["keypoint"]) for line in lines(notes_folder)] == [
         ("4", "flag", ""),
         ("2", "flag", ""),
     ]
-    notes.switch_flag(faces, 4)
+    notes.set_flag(faces, 4, False)
+    notes.set_flag(faces, 2, True)
     assert notes.read_notes(faces).flags == {2}
+    assert len(lines(notes_folder)) == 1
     assert [path.name for path in notes_folder.iterdir() if not path.name.endswith(".lock")] == ["drawn.csv"]
 
 
@@ -84,11 +86,11 @@ def test_a_point_moved_back_to_where_it_was_is_no_correction(faces: Dataset) -> 
     notes.correct(faces, 0, {2: {"x": x + 5}})
     assert notes.read_notes(faces).corrections
     notes.correct(faces, 0, {2: {"x": x}})
-    assert not notes.read_notes(faces)
+    assert not notes.read_notes(faces).lines
 
 
 def test_corrections_are_taken_back_and_the_flag_stays(faces: Dataset) -> None:
-    notes.switch_flag(faces, 0)
+    notes.set_flag(faces, 0, True)
     notes.correct(faces, 0, {2: {"x": 110.0}})
     notes.correct(faces, 1, {2: {"x": 111.0}})
     notes.take_back(faces, 0)
@@ -99,7 +101,7 @@ def test_corrections_are_taken_back_and_the_flag_stays(faces: Dataset) -> None:
 
 def test_half_a_place_for_a_missing_label_is_no_correction(faces: Dataset) -> None:
     notes.correct(faces, N - 1, {5: {"x": 40.0}})
-    assert not notes.read_notes(faces)
+    assert not notes.read_notes(faces).lines
     notes.correct(faces, N - 1, {5: {"x": 40.0, "y": 50.0}})
     assert notes.read_notes(faces).points_px(faces, N - 1)[5] == pytest.approx([15, 15])
 
@@ -116,7 +118,7 @@ class TestAChangedDataset:
 
     @pytest.fixture(autouse=True)
     def noted(self, faces: Dataset) -> None:
-        notes.switch_flag(faces, 3)
+        notes.set_flag(faces, 3, True)
         notes.correct(faces, 7, {0: {"x": 50.0, "y": 51.0}})
 
     def test_they_follow_faces_to_other_row_numbers(self, faces: Dataset) -> None:
@@ -125,7 +127,7 @@ class TestAChangedDataset:
         assert noted.flags == {1}
         assert list(noted.corrections) == [5]
         assert not noted.unfit
-        notes.switch_flag(fewer, 1)
+        notes.set_flag(fewer, 1, False)
         assert notes.read_notes(fewer).flags == frozenset()
 
     def test_other_labels_or_another_picture_do_not_fit(self, faces: Dataset, notes_folder: Path) -> None:
@@ -138,7 +140,7 @@ class TestAChangedDataset:
         assert not noted.flags
         assert not noted.corrections
         assert len(noted.unfit) == 2
-        notes.switch_flag(changed, 0)
+        notes.set_flag(changed, 0, True)
         assert len(lines(notes_folder)) == 3  # nothing is lost
         assert notes.read_notes(faces).flags == {0, 3}
 
@@ -147,14 +149,14 @@ class TestAChangedDataset:
 
     def test_a_joint_dataset_has_the_notes_of_its_parts(self, faces: Dataset) -> None:
         other = replace(faces, name="other", sources=np.full(N, "other"))
-        notes.switch_flag(other, 1)
+        notes.set_flag(other, 1, True)
         assert notes.read_notes(concatenate([faces, other])).flags == {3, N + 1}
 
 
 def test_two_sessions_lose_nothing_of_each_other(faces: Dataset) -> None:
     def flag(rows: range) -> None:
         for row in rows:
-            notes.switch_flag(faces, row)
+            notes.set_flag(faces, row, True)
 
     sessions = [threading.Thread(target=flag, args=(range(start, N, 3),)) for start in range(3)]
     for session in sessions:
@@ -166,23 +168,23 @@ def test_two_sessions_lose_nothing_of_each_other(faces: Dataset) -> None:
 
 class TestTakingAFileIn:
     def test_an_exported_file_comes_back_whole(self, faces: Dataset, notes_folder: Path) -> None:
-        notes.switch_flag(faces, 3)
+        notes.set_flag(faces, 3, True)
         notes.correct(faces, 7, {0: {"x": 50.0, "y": 51.0}, 4: {"y": None}})
         exported = notes.csv_text(notes.read_notes(faces).lines)
         before = notes.read_notes(faces)
         (notes_folder / "drawn.csv").unlink()
-        assert notes.merge(faces, exported, "drawn_notes.csv") == 3
+        assert notes.merge(faces, exported, "drawn_notes.csv") == (3, 0)
         after = notes.read_notes(faces)
         assert after.flags == before.flags
         np.testing.assert_allclose(after.corrections[7], before.corrections[7])
 
     def test_it_adds_and_wins(self, faces: Dataset) -> None:
-        notes.switch_flag(faces, 1)
+        notes.set_flag(faces, 1, True)
         notes.correct(faces, 7, {0: {"x": 50.0}, 1: {"x": 60.0}})
         text = (
             f"row,source,note,keypoint,x,y\n1,drawn,flag\n2,drawn,flag\n7,drawn,point,{KAGGLE15.keypoints[0]},70,71\n"
         )
-        assert notes.merge(faces, text, "mine.csv") == 3
+        assert notes.merge(faces, text, "mine.csv") == (3, 0)
         noted = notes.read_notes(faces)
         assert noted.flags == {1, 2}
         assert notes.in_source(faces, 7, noted.corrections[7])[:2] == pytest.approx(
@@ -190,7 +192,7 @@ class TestTakingAFileIn:
         )
 
     def test_semicolons_and_a_byte_order_mark_are_read(self, faces: Dataset) -> None:
-        assert notes.merge(faces, "\ufeffrow;source;note\n5;drawn;flag\n", "mine.csv") == 1
+        assert notes.merge(faces, "\ufeffrow;source;note\n5;drawn;flag\n", "mine.csv") == (1, 0)
         assert notes.read_notes(faces).flags == {5}
 
     @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ class TestTakingAFileIn:
     def test_another_file_changes_nothing_and_says_why(
         self, text: str, told: str, faces: Dataset, notes_folder: Path
     ) -> None:
-        notes.switch_flag(faces, 1)
+        notes.set_flag(faces, 1, True)
         before = (notes_folder / "drawn.csv").read_text()
         with pytest.raises(FkdError, match=told):
             notes.merge(faces, text, "mine.csv")
@@ -226,11 +228,11 @@ def test_a_damaged_file_is_named_with_its_line(faces: Dataset, notes_folder: Pat
 def test_a_folder_that_cannot_be_written_is_one_sentence(faces: Dataset, notes_folder: Path) -> None:
     notes_folder.write_text("a file where the folder should be")
     with pytest.raises(FkdError, match="FKD_NOTES"):
-        notes.switch_flag(faces, 1)
+        notes.set_flag(faces, 1, True)
 
 
 def test_flagged_faces_are_left_out_and_corrected_points_used(faces: Dataset) -> None:
-    notes.switch_flag(faces, 3)
+    notes.set_flag(faces, 3, True)
     notes.correct(faces, 7, {0: {"x": 50.0, "y": 60.0}})
     noted = notes.read_notes(faces)
     applied = notes.apply_notes(faces, noted)

@@ -155,6 +155,14 @@ class TestMeasures:
         suspicion = measure_quality(replace(synthetic, points_px=points), judged(synthetic)).ranking()[:80]
         assert 10 <= np.isin(suspicion, rows).sum() <= 40
 
+    def test_a_label_with_one_coordinate_counts_as_missing(self, synthetic):
+        halves, gaps = synthetic.points_px.copy(), synthetic.points_px.copy()
+        halves[:5, 3, 0] = halves[5:9, 10, 1] = np.nan
+        gaps[:5, 3] = gaps[5:9, 10] = np.nan
+        judged, expected = (measure_quality(replace(synthetic, points_px=points)) for points in (halves, gaps))
+        np.testing.assert_array_equal(judged.shape_points, expected.shape_points)
+        np.testing.assert_array_equal(judged.measures["missing"], expected.measures["missing"])
+
 
 class TestCuration:
     def test_computed_once_and_cached(self, synthetic, tmp_path, monkeypatch):

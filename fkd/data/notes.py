@@ -79,9 +79,6 @@ class Notes:
     fitting: tuple[tuple[int, Note], ...] = ()
     unfit: tuple[Note, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.fitting or self.unfit)
-
     @property
     def lines(self) -> list[Note]:
         """Every note, also those that no longer fit."""
@@ -174,21 +171,20 @@ def face_id(faces: Dataset, row: int) -> str:
     return hashlib.blake2b(whole.tobytes() + size.tobytes(), digest_size=6).hexdigest()
 
 
-def in_source(faces: Dataset, row: int, points_px: np.ndarray | None = None) -> np.ndarray:
-    """(k, 2) float64 points in pixels of the source's picture: the given ones, or a face's own labels."""
+def in_source(faces: Dataset, row: int | np.ndarray, points_px: np.ndarray | None = None) -> np.ndarray:
+    """(..., k, 2) float64 points in pixels of the sources' pictures: the given ones, or the faces' own labels."""
     points = faces.points_px[row] if points_px is None else points_px
     return transform(points.astype(np.float64), faces.to_source[row])
 
 
-def switch_flag(faces: Dataset, row: int) -> None:
-    """Flag a face, or take the flag back."""
+def set_flag(faces: Dataset, row: int, is_flagged: bool) -> None:
+    """Flag a face for review, or take the flag back."""
 
-    def switched(notes: Notes) -> list[Note]:
-        if row in notes.flags:
-            return _without(notes, row, FLAG)
-        return [*notes.lines, _note(faces, row, FLAG)]
+    def changed(notes: Notes) -> list[Note]:
+        others = _without(notes, row, FLAG)
+        return [*others, _note(faces, row, FLAG)] if is_flagged else others
 
-    _change(faces, switched)
+    _change(faces, changed)
 
 
 def correct(faces: Dataset, row: int, cells: Mapping[int, Mapping[str, float | None]]) -> None:
@@ -218,7 +214,7 @@ def take_back(faces: Dataset, row: int) -> None:
     _change(faces, lambda notes: _without(notes, row, POINT))
 
 
-def merge(faces: Dataset, text: str, file_name: str) -> int:
+def merge(faces: Dataset, text: str, file_name: str) -> tuple[int, int]:
     """Add the notes of an exported file, which win over those there are about the same thing.
 
     Args:
@@ -227,7 +223,7 @@ def merge(faces: Dataset, text: str, file_name: str) -> int:
         file_name: what the file is called in errors.
 
     Returns:
-        How many notes of the file fit the faces; the others are left aside.
+        How many notes of the file fit the faces and were added, and how many were left aside.
 
     Raises:
         FkdError: no such file, or none of its notes fits.
@@ -246,7 +242,7 @@ def merge(faces: Dataset, text: str, file_name: str) -> int:
         return [*kept, *added, *notes.unfit]
 
     _change(faces, merged)
-    return len(given.fitting)
+    return len(given.fitting), len(given.unfit)
 
 
 def csv_text(lines: Iterable[Note]) -> str:

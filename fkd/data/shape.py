@@ -74,7 +74,8 @@ def judge(deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             label is missing; 1 is the median over faces of the worst point.
         face_scores: (n,) distance of the whole face; 1 is the median. NaN without labels.
     """
-    flat = deviations.reshape(len(deviations), -1).astype(np.float64)
+    whole = np.isfinite(deviations).all(axis=2, keepdims=True)  # half a place is no label
+    flat = np.where(whole, deviations, np.nan).reshape(len(deviations), -1).astype(np.float64)
     strata = _strata(flat)
     for stratum in strata:
         flat[stratum] -= np.nan_to_num(_nanmedian(flat[stratum]))

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import cv2
 import numpy as np
 import streamlit as st
 
+from fkd.data.notes import Notes
 from fkd.data.quality import CHECKS
 from fkd.ui.explore import choice, face, keys
-from fkd.ui.explore.notes import Notes, csv_text
+from fkd.ui.explore.notes import offer_notes, show_outcome
 from fkd.ui.explore.source import Source
+from fkd.ui.explore.table import faces_csv
 from fkd.ui.pictures import thumbnail
 
 _ON_A_PAGE = 24
-_SMALL_PX = 132
+_SMALL_PX = 124  # eight side by side
+_QUALITY = 90
+
+
+def _sentence(option: str) -> str:
+    """An option with a capital letter; the names of splits, people and keypoints stay as they are."""
+    return option[:1].upper() + option[1:]
+
+
+def _measure_name(measure: str) -> str:
+    return _sentence(measure.replace("_", " "))
+
+
+def _group_name(group: str) -> str:
+    return _sentence(group) if group == choice.ANY_GROUP else group
 
 
 def show_browser(source: Source, notes: Notes) -> None:
@@ -21,7 +41,18 @@ def show_browser(source: Source, notes: Notes) -> None:
     rows = choice.rows_of(source, chosen, notes)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_count(len(rows), len(source.faces)), width="stretch")
-        _offer_notes(source, notes)
+        st.download_button(
+            "Table as CSV",
+            partial(faces_csv, source, notes, rows),
+            f"{source.faces.name}_faces.csv",
+            "text/csv",
+            icon=":material/download:",
+            help="The faces shown here, all pages of them: their labels with your corrections, and every score.",
+            on_click="ignore",
+            disabled=not len(rows),
+        )
+        offer_notes(source, notes)
+    show_outcome()
     row = keys.shown_face(len(source.faces))
     if row is not None:
         face.show_face(source, notes, row, rows)
@@ -32,44 +63,49 @@ def show_browser(source: Source, notes: Notes) -> None:
 
 
 def _choose(source: Source) -> choice.Choice:
-    splits: list[str] = np.unique(source.faces.published_split).tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        show = st.selectbox(
-            "Show",
-            choice.filters(source.faces.schema),
-            key=keys.SHOW,
-            bind="query-params",
-            width=230,
-            on_change=_first_page,
-        )
+        show = _select("Show", choice.filters(source.faces.schema), keys.SHOW, 240, on_change=keys.another_filter)
         threshold = _threshold(show) if show in CHECKS else None
-        split = choice.ANY_SPLIT
+        splits, groups = _names(source.key, source)
+        split, group = choice.ANY_SPLIT, choice.ANY_GROUP
         if len(splits) > 1:
-            split = st.selectbox(
-                "Split", [split, *splits], key=keys.SPLIT, bind="query-params", width=130, on_change=_first_page
-            )
-        sorts = [choice.ROW_ORDER, *source.quality.measures]
-        sort = st.selectbox(
-            "Sort by",
-            sorts,
-            key=keys.SORT,
-            bind="query-params",
-            format_func=_readable,
-            width=180,
-            on_change=_first_page,
+            split = _select("Split", [split, *splits], keys.SPLIT, 130)
+        if groups:
+            group = _select("Person or group", [group, *groups], keys.GROUP, 190, _group_name)
+        sort = _select(
+            "Sort by", [choice.ROW_ORDER, *source.quality.measures], keys.SORT, 190, _measure_name, keys.another_sort
         )
-        order = st.selectbox(
-            "Order",
-            [choice.LOWEST, choice.HIGHEST],
-            key=keys.ORDER,
-            bind="query-params",
-            width=150,
-            on_change=_first_page,
-        )
+        low, high = _range(source, sort) if sort != choice.ROW_ORDER else (None, None)
+        order = _select("Order", [choice.LOWEST, choice.HIGHEST], keys.ORDER, 150)
         find = st.text_input(
-            "Find", key=keys.FIND, bind="query-params", placeholder="row or person", width=160, on_change=_first_page
+            "Find",
+            key=keys.FIND,
+            bind="query-params",
+            placeholder="row or person",
+            width=150,
+            on_change=keys.first_page,
         )
-    return choice.Choice(show, threshold, split, find or "", sort, order, st.session_state.get(keys.SELECTION, ()))
+    selection = st.session_state.get(keys.SELECTION, ())
+    return choice.Choice(show, threshold, split, group, find or "", sort, order, low, high, selection)
+
+
+@st.cache_data(show_spinner=False, max_entries=6)
+def _names(key: tuple, _source: Source) -> tuple[list[str], list[str]]:
+    """The published splits, and the groups of several faces."""
+    return np.unique(_source.faces.published_split).tolist(), choice.groups_of_several(_source.faces)
+
+
+def _select(
+    label: str,
+    options: list[str],
+    key: str,
+    width: int,
+    name: Callable[[str], str] = _sentence,
+    on_change: Callable[[], None] = keys.first_page,
+) -> str:
+    return st.selectbox(
+        label, options, key=key, bind="query-params", format_func=name, width=width, on_change=on_change
+    )
 
 
 def _threshold(show: str) -> float:
@@ -79,35 +115,37 @@ def _threshold(show: str) -> float:
         value=float(check.threshold),
         step=max(round(check.threshold / 20, 2), 0.01),
         format="%.3g",
-        key=f"explore.threshold.{show}",
+        key=keys.THRESHOLD,
+        bind="query-params",
         help=f"A face is shown where this is {'at least' if check.above else 'less than'} the number: {check.help}.",
-        persist_state="session",
+        on_change=keys.first_page,
         width=130,
     )
 
 
-def _first_page() -> None:
-    """After another filter or order, its first page."""
-    st.session_state.pop(keys.PAGE, None)
-    keys.close_face()
+def _range(source: Source, measure: str) -> tuple[float | None, float | None]:
+    """Bounds of the measure that is sorted by; empty ones do not bind."""
+    values = source.quality.measures[measure]
+    known = values[np.isfinite(values)]
+    lowest, highest = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    return _bound("At least", keys.LOW, lowest), _bound("At most", keys.HIGH, highest)
+
+
+def _bound(label: str, key: str, end: float) -> float | None:
+    return st.number_input(
+        label,
+        value=None,
+        placeholder=f"{end:.3g}",
+        format="%.4g",
+        key=key,
+        bind="query-params",
+        on_change=keys.first_page,
+        width=120,
+    )
 
 
 def _count(shown: int, total: int) -> str:
     return f"**{shown:,}** of {total:,} faces" if shown != total else f"**{total:,}** faces"
-
-
-def _offer_notes(source: Source, notes: Notes) -> None:
-    """What has been noted, and the file of it."""
-    if notes.flags or notes.corrections:
-        st.markdown(f":gray-badge[{len(notes.flags)} flagged] :gray-badge[{len(notes.corrections)} corrected]")
-        st.download_button(
-            "Flags and corrections as CSV",
-            csv_text(source.faces, notes),
-            f"{source.faces.name}_notes.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
 
 
 def _show_grid(source: Source, notes: Notes, rows: np.ndarray, chosen: choice.Choice) -> None:
@@ -120,13 +158,8 @@ def _show_grid(source: Source, notes: Notes, rows: np.ndarray, chosen: choice.Ch
         for row in rows[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE].tolist():
             with st.container(width=_SMALL_PX, gap="xsmall"):
                 name = str(source.faces.rows[row])
-                points_px = notes.points_px(source.faces, row)
-                st.image(
-                    _picture(source.key, row, points_px.tobytes(), source),
-                    width="stretch",
-                    output_format="JPEG",
-                    alt=f"Face {name}",
-                )
+                points_px = notes.points_px(source.faces, row).astype(np.float32)
+                st.image(_picture(source.key, row, points_px.tobytes(), source), width="stretch", alt=f"Face {name}")
                 st.button(
                     _label(source, row, chosen),
                     key=f"face.{row}",
@@ -138,10 +171,13 @@ def _show_grid(source: Source, notes: Notes, rows: np.ndarray, chosen: choice.Ch
                 )
 
 
-@st.cache_data(show_spinner=False, max_entries=2000)
-def _picture(key: tuple, row: int, points: bytes, _source: Source) -> np.ndarray:
+@st.cache_data(show_spinner=False, max_entries=5000)
+def _picture(key: tuple, row: int, points: bytes, _source: Source) -> bytes:
+    """JPEG of a face with its points, twice as large as it is shown."""
     points_px = np.frombuffer(points, np.float32).reshape(-1, 2)
-    return thumbnail(_source.faces.images_u8[row], points_px, _source.faces.schema, 2 * _SMALL_PX)
+    picture = thumbnail(_source.faces.images_u8[row], points_px, _source.faces.schema, 2 * _SMALL_PX)
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return encoded[1].tobytes()
 
 
 def _label(source: Source, row: int, chosen: choice.Choice) -> str:
@@ -150,7 +186,3 @@ def _label(source: Source, row: int, chosen: choice.Choice) -> str:
         return f"{source.quality.measures[chosen.sort][row]:.3g}"
     name = str(source.faces.rows[row])
     return name if len(name) <= 13 else f"…{name[-12:]}"
-
-
-def _readable(measure: str) -> str:
-    return measure.replace("_", " ")

@@ -7,20 +7,23 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from fkd.data import notes as kept
 from fkd.data.dataset import Dataset
+from fkd.data.notes import Notes, in_source
 from fkd.data.quality import CHECKS
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
-from fkd.ui.explore import keys
-from fkd.ui.explore.notes import Notes, in_source
+from fkd.ui.explore import choice, keys
+from fkd.ui.explore.notes import change
 from fkd.ui.explore.source import Source
 from fkd.ui.pictures import MODEBAR, picture_figure
 
 _NAMES, _EXPECTED = "Names", "Expected points"
+_TAKEN_BACK = "explore.taken_back"
 
 
 def show_face(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
     """The face of a row, with buttons to its neighbours among the chosen `rows`."""
-    _show_moves(notes, row, rows)
+    _show_moves(source, notes, row, rows)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         # Buttons, not switches: a switch keeps the keyboard to itself, and the arrows would no longer move on.
@@ -47,18 +50,18 @@ def face_figure(source: Source, notes: Notes, row: int, names: bool, expected: b
     points_px, expected_px = notes.points_px(faces, row), source.quality.expected_px[row]
     figure = picture_figure(faces.images_u8[row], height=560)
     if expected:
-        _add_points(figure, faces, expected_px, [PREDICTION_COLOUR] * len(faces.schema), "expected", False)
+        _add_points(figure, faces, row, expected_px, [PREDICTION_COLOUR] * len(faces.schema), "expected", False)
         ends = np.stack([points_px, expected_px, np.full_like(points_px, np.nan)], axis=1).reshape(-1, 2)
         figure.add_scatter(
             x=ends[:, 0], y=ends[:, 1], mode="lines", line={"color": "white", "width": 1}, hoverinfo="skip"
         )
     colours = [TRUTH_COLOUR] * len(faces.schema) if expected else list(faces.schema.colours)
-    _add_points(figure, faces, points_px, colours, "label", names)
+    _add_points(figure, faces, row, points_px, colours, "label", names)
     return figure.update_layout(showlegend=False)
 
 
 def _add_points(
-    figure: go.Figure, faces: Dataset, points_px: np.ndarray, colours: list[str], kind: str, names: bool
+    figure: go.Figure, faces: Dataset, row: int, points_px: np.ndarray, colours: list[str], kind: str, names: bool
 ) -> None:
     figure.add_scatter(
         x=points_px[:, 0],
@@ -68,11 +71,12 @@ def _add_points(
         text=faces.schema.keypoints,
         textposition="top center",
         textfont={"size": 10, "color": "white", "shadow": "1px 1px 2px black, -1px -1px 2px black"},
-        hovertemplate=f"%{{text}}<br>{kind} %{{x:.1f}}, %{{y:.1f}}<extra></extra>",
+        customdata=in_source(faces, row, points_px),
+        hovertemplate=f"%{{text}}<br>{kind} %{{customdata[0]:.1f}}, %{{customdata[1]:.1f}}<extra></extra>",
     )
 
 
-def _show_moves(notes: Notes, row: int, rows: np.ndarray) -> None:
+def _show_moves(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
     """Back, previous, next and the flag; a face outside the chosen rows has the first of them next."""
     at = np.flatnonzero(rows == row)
     previous = rows[at[0] - 1] if len(at) and at[0] > 0 else None
@@ -91,8 +95,8 @@ def _show_moves(notes: Notes, row: int, rows: np.ndarray) -> None:
             icon=":material/flag:",
             shortcut="F",
             type="primary" if flagged else "secondary",
-            on_click=notes.switch_flag,
-            args=(row,),
+            on_click=change,
+            args=(kept.set_flag, source.faces, row, not flagged),
         )
         if len(at):
             st.caption(f"{at[0] + 1:,} of {len(rows):,}", width="content")
@@ -101,15 +105,33 @@ def _show_moves(notes: Notes, row: int, rows: np.ndarray) -> None:
 def _show_facts(source: Source, row: int) -> None:
     faces, quality = source.faces, source.quality
     st.markdown(f"**{faces.rows[row]}**")
-    st.caption(f"{faces.groups[row]} · split {faces.published_split[row]} · {_judge_sentence(source, row)}")
+    suspicion = quality.measures["suspicion"][row]
+    st.caption(f"Row {row:,} of the dataset · split {faces.published_split[row]} · suspicion {suspicion:.2f}")
     found = [check for check in CHECKS if quality.flagged(check)[row]]
     badges = " ".join(f":orange-badge[{check} {quality.measures[CHECKS[check].measure][row]:.3g}]" for check in found)
     st.markdown(badges or ":green-badge[No check finds anything]")
-    twin = int(quality.twins[row])
+    with st.container(horizontal=True):
+        _offer_alike(source, row)
+
+
+def _offer_alike(source: Source, row: int) -> None:
+    """Ways to the face's group and to the face it resembles most."""
+    faces, twin = source.faces, int(source.quality.twins[row])
+    group = str(faces.groups[row])
+    several = int((faces.groups == group).sum())
+    if several > 1:
+        st.button(
+            f"All {several:,} of {group}",
+            icon=":material/group:",
+            type="tertiary",
+            on_click=keys.open_faces,
+            args=(choice.ALL,),
+            kwargs={"group": group},
+        )
     if twin != row:
         st.button(
             f"Most similar: {faces.rows[twin]}",
-            help=f"Correlation {quality.measures['likeness'][row]:.3f}",
+            help=f"Correlation {source.quality.measures['likeness'][row]:.3f}",
             icon=":material/content_copy:",
             type="tertiary",
             on_click=keys.open_face,
@@ -117,14 +139,11 @@ def _show_facts(source: Source, row: int) -> None:
         )
 
 
-def _judge_sentence(source: Source, row: int) -> str:
-    return f"suspicion {source.quality.measures['suspicion'][row]:.2f}"
-
-
 def _edit_points(source: Source, notes: Notes, row: int) -> None:
     """The labels as numbers that can be changed; the picture and the exported file follow."""
     faces = source.faces
-    key = f"explore.points.{row}.{notes.resets}"
+    # Taking corrections back needs a table that has forgotten what was typed into it.
+    key = f"explore.points.{row}.{st.session_state.setdefault(_TAKEN_BACK, 0)}"
     pixels = st.column_config.NumberColumn(format="%.2f", step=0.01, width=70)
     st.data_editor(
         points_table(source, notes, row),
@@ -143,11 +162,16 @@ def _edit_points(source: Source, notes: Notes, row: int) -> None:
                 "Off", format="%.1f", width=55, help="Distance from where it is expected; 1 is usual."
             ),
         },
-        on_change=lambda: notes.correct(faces, row, st.session_state[key]["edited_rows"]),
+        on_change=lambda: change(kept.correct, faces, row, st.session_state[key]["edited_rows"]),
     )
     st.caption("In pixels of the source's picture. Change a number to correct a point; the source stays as it is.")
     if row in notes.corrections:
-        st.button("Take the corrections back", icon=":material/undo:", on_click=notes.take_back, args=(row,))
+        st.button("Take the corrections back", icon=":material/undo:", on_click=_take_back, args=(faces, row))
+
+
+def _take_back(faces: Dataset, row: int) -> None:
+    st.session_state[_TAKEN_BACK] += 1
+    change(kept.take_back, faces, row)
 
 
 def points_table(source: Source, notes: Notes, row: int) -> pd.DataFrame:

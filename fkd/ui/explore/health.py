@@ -1,71 +1,207 @@
-"""The strip at the top of the Explore page: what is there, what is missing, what looks wrong."""
+"""The top of the Explore page: what is there, what is missing, what looks wrong, and what to know before training."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
 
+from fkd.data.dataset import Dataset
+from fkd.data.quality import REGRESSION
+from fkd.data.splits import published_parts, shared_groups
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.source import Source
 
-_CARD_PX = 158
+_CARD_PX = 170
+_WORST = 5
 
 
-def show_strip(source: Source) -> None:
-    """Six figures, each with a button that opens the faces behind it."""
+class Figure(NamedTuple):
+    """One card of the strip.
+
+    Attributes:
+        label: what is counted.
+        value: how many; `–` where the question does not arise.
+        show: the filter that shows the faces behind it.
+        sort: the measure by which these come, highest first; None for the order of the file.
+        told: a few words below the figure.
+        meaning: what it means, for who asks.
+    """
+
+    label: str
+    value: str
+    show: str
+    sort: str | None
+    told: str
+    meaning: str
+
+
+def show_top(source: Source) -> None:
+    """Six figures, each with a button that opens the faces behind it, and the answers to the first questions."""
+    strip, sentences = _computed(source.key, source)
     with st.container(horizontal=True, gap="small"):
-        for label, value, show, sort, meaning in figures(source):
+        for figure in strip:
             with st.container(border=True, width=_CARD_PX, gap="xsmall"):
-                st.metric(label, value, help=meaning)
+                st.metric(figure.label, figure.value, help=figure.meaning)
+                st.caption(figure.told)
                 st.button(
                     "Show faces",
-                    key=f"strip.{show}",
+                    key=f"strip.{figure.show}",
                     type="tertiary",
                     icon=":material/arrow_forward:",
                     icon_position="right",
-                    disabled=value in ("0", "–"),
+                    disabled=figure.value in ("0", "–"),
                     on_click=keys.open_faces,
-                    args=(show, sort, choice.HIGHEST) if sort else (show,),
+                    args=(figure.show, figure.sort, choice.HIGHEST) if figure.sort else (figure.show,),
                 )
+    st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
+    _offer_worst(source)
 
 
-def figures(source: Source) -> list[tuple[str, str, str, str | None, str]]:
-    """For each figure its label, value, filter, measure to sort by, and what it means."""
+@st.cache_data(show_spinner=False, max_entries=6)
+def _computed(key: tuple, _source: Source) -> tuple[list[Figure], list[str]]:
+    return figures(_source), [missing_sentence(_source.faces), side_sentence(_source.faces), shared_sentence(_source)]
+
+
+def _offer_worst(source: Source) -> None:
+    """A button for each of the faces whose labels are the most suspicious."""
+    suspects = int(source.quality.flagged("suspected error").sum())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("**Most likely mislabelled:**" if suspects else "**No label is suspicious.**", width="content")
+        for row in source.quality.ranking()[: min(_WORST, suspects)].tolist():
+            name = str(source.faces.rows[row])
+            st.button(
+                name.rpartition("/")[2].rpartition(".")[0] or name,
+                key=f"worst.{row}",
+                help=f"{name}: suspicion {source.quality.measures['suspicion'][row]:.2f}",
+                type="tertiary",
+                icon=":material/search:",
+                on_click=_open_suspect,
+                args=(row,),
+            )
+
+
+def _open_suspect(row: int) -> None:
+    keys.open_faces("suspected error", "suspicion", choice.HIGHEST)
+    keys.open_face(row)
+
+
+def figures(source: Source) -> list[Figure]:
+    """The cards of the strip."""
     faces, quality = source.faces, source.quality
-    k = len(faces.schema)
-    missing = int((~np.isfinite(faces.points_px).all(axis=2)).sum())
-    several_splits = len(np.unique(faces.published_split)) > 1
-    shared = f"{len(choice.shared_between_splits(source)):,}" if several_splits else "–"
+    n, k = len(faces), len(faces.schema)
+    present = np.isfinite(faces.points_px).all(axis=2)
+    complete, missing = int(present.all(axis=1).sum()), int((~present).sum())
+    groups, parts = len(np.unique(faces.groups)), np.unique(faces.published_split).tolist()
+    shared = f"{len(choice.shared_between_splits(source)):,}" if len(parts) > 1 else "–"
     near, suspects = (int(quality.flagged(check).sum()) for check in ("near duplicate", "suspected error"))
+    people = kind_of_group(faces)
     return [
-        (
-            "Faces",
-            f"{len(faces):,}",
-            choice.ALL,
+        Figure("Faces", f"{n:,}", choice.ALL, None, f"{groups:,} {people}", f"Counted by {_how_grouped(faces)}."),
+        Figure(
+            f"All {k} points",
+            f"{complete:,}",
+            choice.COMPLETE,
             None,
-            f"{len(np.unique(faces.groups)):,} people or groups of alike faces.",
+            f"{complete / n:.1%} of faces",
+            f"Faces with every one of the {k} points labelled.",
         ),
-        ("Complete", f"{int(faces.complete.sum()):,}", choice.COMPLETE, None, f"Faces with all {k} points."),
-        ("Labels missing", f"{missing:,}", "missing labels", "missing", f"Of {len(faces) * k:,} labels in all."),
-        ("Duplicates", f"{near:,}", "near duplicate", "likeness", "Faces that nearly equal another one."),
-        (
+        Figure(
+            "Labels missing",
+            f"{missing:,}",
+            "missing labels",
+            "missing",
+            f"{missing / (n * k):.1%} of labels",
+            f"Of {n * k:,} labels in all; the faces that lack most come first.",
+        ),
+        Figure(
+            "Duplicates",
+            f"{near:,}",
+            "near duplicate",
+            "likeness",
+            "nearly equal another",
+            "Faces that nearly equal another one, the most alike first.",
+        ),
+        Figure(
             "Suspected errors",
             f"{suspects:,}",
             "suspected error",
             "suspicion",
-            f"Labels far from where they are expected, judged by {_judge(source)}; the most suspicious first.",
+            "the worst come first",
+            f"Labels far from where they are expected, judged by {_judge(source)}.",
         ),
-        (
+        Figure(
             "Shared",
             shared,
             choice.SHARED,
             None,
-            "People, or groups of alike faces, that are in more than one of the published splits "
-            f"({', '.join(sorted(set(faces.published_split.tolist())))}): a test on them tells too little.",
+            f"{people} in {' and '.join(parts)}" if len(parts) > 1 else "only one file",
+            f"{people.capitalize()} that are in more than one of the published files: a test on them tells too little.",
         ),
     ]
 
 
+def missing_sentence(faces: Dataset) -> str:
+    """Which keypoints are missing most."""
+    missing = (~np.isfinite(faces.points_px).all(axis=2)).sum(axis=0)
+    most = int(missing.max())
+    if not most:
+        return "**No label is missing.**"
+    names = [f"`{faces.schema.keypoints[i]}`" for i in np.flatnonzero(missing == most)]
+    told = " and ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} others"
+    each = "in" if len(names) == 1 else "each in"
+    return f"**Missing most:** {told}, {each} {most:,} of {len(faces):,} faces ({most / len(faces):.1%})."
+
+
+def side_sentence(faces: Dataset) -> str:
+    """Whose left the names mean, by where the labels lie in most faces."""
+    index = faces.schema.keypoints.index
+    across = (
+        faces.points_px[:, index("left_eye_outer_corner"), 0] - faces.points_px[:, index("right_eye_outer_corner"), 0]
+    )
+    if not np.isfinite(across).any():
+        return "**Left and right** cannot be told: no face has both eyes labelled."
+    share = float((across[np.isfinite(across)] > 0).mean())
+    whose, side = ("subject's", "right") if share >= 0.5 else ("viewer's", "left")
+    warning = "" if share >= 0.5 else " They have changed places: mirroring and the other datasets take the subject's."
+    return (
+        f"**Left means the {whose} left:** the left eye lies on the {side} of the picture "
+        f"in {max(share, 1 - share):.1%} of faces.{warning}"
+    )
+
+
+def shared_sentence(source: Source) -> str:
+    """What the published files share, for each pair of them."""
+    faces = source.faces
+    parts, people = published_parts(faces), kind_of_group(faces)
+    if len(parts) < 2:
+        return f"**Train and test share nothing to count:** all faces are in one published file, `{next(iter(parts))}`."
+    told = []
+    for (first, second), shared in shared_groups(faces.groups, parts).items():
+        smaller, larger = sorted((first, second), key=lambda name: len(np.unique(faces.groups[parts[name]])))
+        total = len(np.unique(faces.groups[parts[smaller]]))
+        count = f"all {total:,}" if len(shared) == total else f"{len(shared):,} of {total:,}"
+        told.append(
+            f"{count} {people} of `{smaller}` are in `{larger}` too" if shared else f"no {people} are in two files"
+        )
+    verdict = "share" if any(sentence[0] != "n" for sentence in told) else "do not share"
+    return f"**Train and test {verdict} {people}:** {'; '.join(told)}."
+
+
+def kind_of_group(faces: Dataset) -> str:
+    """What the dataset's groups are called."""
+    return "groups of alike faces" if _are_clusters(faces) else "people"
+
+
+def _how_grouped(faces: Dataset) -> str:
+    return "likeness of the pictures, as names tell nothing" if _are_clusters(faces) else "the names of the pictures"
+
+
+def _are_clusters(faces: Dataset) -> bool:
+    return bool(np.char.startswith(faces.groups, "cluster_").all())
+
+
 def _judge(source: Source) -> str:
     judge = source.quality.judge
-    return "a regression learnt from the dataset itself" if judge == "regression" else f"the weights {judge}"
+    return "a regression learnt from the dataset itself" if judge == REGRESSION else f"the weights {judge}"

@@ -9,10 +9,13 @@ import streamlit as st
 DATA = "data"
 SECTION = "section"
 SHOW = "show"
+THRESHOLD = "threshold"
 SPLIT = "split"
+GROUP = "group"
 FIND = "find"
 SORT = "sort"
 ORDER = "order"
+LOW, HIGH = "from", "to"
 PAGE = "page"
 FACE = "face"  # the row of the face that is shown large; kept in the address by hand, as no widget is bound to it
 SELECTION = "explore.selection"  # rows that were picked in a figure
@@ -21,19 +24,24 @@ LABELS, KEYPOINTS, FACES = "Missing labels", "Keypoints", "Faces"
 AUGMENTATION, DISTRIBUTIONS, TABLE = "Augmentation", "Distributions", "Table"
 SECTIONS = (LABELS, KEYPOINTS, FACES, AUGMENTATION, DISTRIBUTIONS, TABLE)
 
+_NARROWING = (THRESHOLD, SPLIT, GROUP, LOW, HIGH)
+
 
 def forget_view() -> None:
     """Leave every choice that belongs to another dataset's faces."""
-    for key in (SHOW, SPLIT, FIND, SORT, ORDER, PAGE, SELECTION):
+    for key in (SHOW, FIND, SORT, ORDER, PAGE, SELECTION, *_NARROWING):
         st.session_state.pop(key, None)
     close_face()
 
 
-def open_faces(show: str, sort: str = "row", order: str = "Lowest first") -> None:
+def open_faces(show: str, sort: str = "row", order: str = "Lowest first", group: str | None = None) -> None:
     """Go to the browser of faces with this filter and order; for a button's `on_click`."""
+    for key in _NARROWING:
+        st.session_state.pop(key, None)
     # Set and not popped: only a value that replaces another one gets into the address.
     st.session_state.update({SECTION: FACES, SHOW: show, SORT: sort, ORDER: order, FIND: "", PAGE: 1})
-    st.session_state.pop(SPLIT, None)
+    if group is not None:
+        st.session_state[GROUP] = group
     close_face()
 
 
@@ -41,6 +49,31 @@ def open_selection(rows: Sequence[int], show: str) -> None:
     """Go to the browser with the rows that were picked in a figure."""
     open_faces(show)
     st.session_state[SELECTION] = tuple(rows)
+
+
+def another_filter() -> None:
+    """After another filter, its own threshold and first page."""
+    st.session_state.pop(THRESHOLD, None)
+    first_page()
+
+
+def another_sort() -> None:
+    """After another measure to sort by, its whole range and first page."""
+    for key in (LOW, HIGH):
+        st.session_state.pop(key, None)
+    first_page()
+
+
+def first_page() -> None:
+    """After another filter or order, its first page."""
+    st.session_state.pop(PAGE, None)
+    close_face()
+
+
+def show_one(row: int) -> None:
+    """Show one face large, from any section."""
+    st.session_state[SECTION] = FACES
+    open_face(row)
 
 
 def open_face(row: int) -> None:

@@ -30,7 +30,6 @@ _TREATED = {
 def show_labels(source: Source) -> None:
     """The table per keypoint, the matrix over the file, the treatments, and the comparison where it applies."""
     faces = source.faces
-    st.caption(_side_sentence(faces))
     left, right = st.columns(2, gap="medium")
     with left:
         _show_table(faces)
@@ -82,16 +81,6 @@ def matrix_figure(faces: Dataset) -> go.Figure:
     figure.update_yaxes(autorange="reversed", ticks="", tickfont={"size": 11})
     figure.update_xaxes(title="place in the file")
     return figure.update_layout(height=480, margin={"l": 0, "r": 0, "t": 8, "b": 8})
-
-
-def _side_sentence(faces: Dataset) -> str:
-    index = {name: i for i, name in enumerate(faces.schema.keypoints)}
-    middle = np.nanmedian(faces.points_px[..., 0], axis=0)
-    left, right = (middle[index[f"{side}_eye_outer_corner"]] for side in ("left", "right"))
-    whose = "the subject's, as they should be" if left > right else "the viewer's, so that they have changed places"
-    return (
-        f"Left and right are {whose}: the outer corner of the left eye has x {left:.0f}, of the right eye {right:.0f}."
-    )
 
 
 def _show_table(faces: Dataset) -> None:

@@ -1,86 +1,103 @@
-"""What a person notes about faces: flags for review and corrected points; the source is never changed."""
+"""Noting things about faces on the Explore page: kept on disk at once, so that a refresh loses nothing."""
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from fkd.crop import invert, transform
-from fkd.data.dataset import Dataset
+from fkd.data import notes as kept
+from fkd.data.notes import Notes
+from fkd.errors import FkdError
+from fkd.ui.explore.source import Source
 
-COLUMNS = ("row", "source", "note", "keypoint", "x", "y")
-
-
-@dataclass
-class Notes:
-    """Notes of one session about one dataset.
-
-    Attributes:
-        flags: rows to be reviewed.
-        corrections: row to (k, 2) points in pixels of the dataset's pictures.
-        resets: how often corrections were taken back; tables start anew with it.
-    """
-
-    flags: set[int] = field(default_factory=set)
-    corrections: dict[int, np.ndarray] = field(default_factory=dict)
-    resets: int = 0
-
-    def points_px(self, faces: Dataset, row: int) -> np.ndarray:
-        """(k, 2) points of a face, corrected where they have been."""
-        return self.corrections.get(row, faces.points_px[row])
-
-    def switch_flag(self, row: int) -> None:
-        """Flag a face, or take the flag back."""
-        self.flags ^= {row}
-
-    def take_back(self, row: int) -> None:
-        """Forget what was corrected of a face."""
-        self.corrections.pop(row, None)
-        self.resets += 1
-
-    def correct(self, faces: Dataset, row: int, cells: dict[int, dict[str, float | None]]) -> None:
-        """Move points to new places in pixels of the source's picture; None removes a label.
-
-        Args:
-            faces: the dataset.
-            row: the face.
-            cells: keypoint's index to its changed `x` and `y`.
-        """
-        points = in_source(faces, row, self.points_px(faces, row))
-        for keypoint, values in cells.items():
-            for axis, name in enumerate("xy"):
-                if name in values:
-                    value = values[name]
-                    points[keypoint, axis] = np.nan if value is None else value
-        back = invert(faces.to_source[row])
-        self.corrections[row] = transform(points, back).astype(np.float32)
+_PROBLEM = "explore.notes.problem"
+_DONE = "explore.notes.done"
+_MOST_BYTES = 20 * 2**20
 
 
-def notes_of(faces: Dataset) -> Notes:
-    """What this session has noted about a dataset."""
-    return st.session_state.setdefault(f"explore.notes.{faces.name}", Notes())
+def notes_of(source: Source) -> Notes:
+    """What has been noted about a dataset, in this session or another; nothing where the file is damaged."""
+    try:
+        return _read(source.key, _signature(source), source)
+    except FkdError as error:
+        st.error(str(error), icon=":material/error:")
+        return Notes()
 
 
-def in_source(faces: Dataset, row: int, points_px: np.ndarray) -> np.ndarray:
-    """(k, 2) float64 points of a face in pixels of the source's picture."""
-    return transform(points_px.astype(np.float64), faces.to_source[row])
+@st.cache_resource(show_spinner=False, max_entries=20)
+def _read(key: tuple, signature: tuple | None, _source: Source) -> Notes:
+    return kept.read_notes(_source.faces)
 
 
-def csv_text(faces: Dataset, notes: Notes) -> str:
-    """One line for each flag, and one for each point that was moved, in pixels of the source's picture."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in sorted(notes.flags):
-        writer.writerow((faces.rows[row], faces.sources[row], "flag", "", "", ""))
-    for row, points_px in sorted(notes.corrections.items()):
-        moved = ~np.isclose(points_px, faces.points_px[row], atol=1e-3, equal_nan=True).all(axis=1)
-        points = in_source(faces, row, points_px)
-        for keypoint in np.flatnonzero(moved):
-            x, y = ("" if np.isnan(value) else f"{value:.3f}" for value in points[keypoint])
-            writer.writerow((faces.rows[row], faces.sources[row], "point", faces.schema.keypoints[keypoint], x, y))
-    return text.getvalue()
+def _signature(source: Source) -> tuple | None:
+    try:
+        stat = kept.notes_path(source.faces.name).stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def change(action: Callable[..., Any], *args: Any) -> Any:
+    """Call `action`, as a button's `on_click` may not fail; `show_outcome` tells what went wrong."""
+    try:
+        return action(*args)
+    except FkdError as error:
+        st.session_state[_PROBLEM] = str(error)
+        return None
+
+
+def show_outcome() -> None:
+    """Tell once what became of the last change."""
+    if problem := st.session_state.pop(_PROBLEM, None):
+        st.error(problem, icon=":material/error:")
+    if done := st.session_state.pop(_DONE, None):
+        st.toast(done, icon=":material/check:")
+
+
+def offer_notes(source: Source, notes: Notes) -> None:
+    """A menu with what has been noted, its file, and a place to bring one back."""
+    label = f"Notes: {len(notes.flags):,} flagged, {len(notes.corrections):,} corrected" if notes.lines else "Notes"
+    with st.popover(label, icon=":material/flag:"):
+        st.caption(
+            f"Flags and corrections are kept in `{kept.notes_path(source.faces.name)}`; the dataset itself is never "
+            "changed. Training leaves flagged faces out and learns from corrected points with `--set notes=true`."
+        )
+        if notes.unfit:
+            st.warning(
+                f"{len(notes.unfit):,} notes no longer fit: their faces, or the labels of these, have changed or are "
+                "gone. They are kept in the file, but not used.",
+                icon=":material/link_off:",
+            )
+        st.download_button(
+            "Flags and corrections as CSV",
+            kept.csv_text(notes.lines),
+            f"{source.faces.name}_notes.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=not notes.lines,
+        )
+        # A new key after each file, so that the same one can be chosen again.
+        key = f"explore.notes.file.{st.session_state.setdefault('explore.notes.files', 0)}"
+        st.file_uploader(
+            "Add the notes of such a file",
+            type="csv",
+            key=key,
+            on_change=lambda: change(_take_in, source, key),
+        )
+
+
+def _take_in(source: Source, key: str) -> None:
+    file = st.session_state[key]
+    st.session_state["explore.notes.files"] += 1
+    if file.size > _MOST_BYTES:
+        raise FkdError(f"{file.name} is too large for a file of notes; choose one that was saved here.")
+    try:
+        text = file.getvalue().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise FkdError(f"{file.name} is no text in UTF-8; choose a file that was saved here.") from None
+    taken, aside = kept.merge(source.faces, text, file.name)
+    left = f", {aside:,} that fit no face left aside" if aside else ""
+    st.session_state[_DONE] = f"{taken:,} notes of {file.name} added{left}."

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from fkd.data.dataset import ARRAYS, Dataset
-from fkd.ui.explore.notes import in_source
+from fkd.data.notes import Notes, in_source
 from fkd.ui.explore.source import Source
 
 _FIRST = (5, 20, 100)
@@ -29,12 +29,37 @@ def show_table(source: Source) -> None:
 
 def first_rows(faces: Dataset, count: int) -> pd.DataFrame:
     """The first faces as their source has them: coordinates in pixels of its pictures, and the pixels in short."""
-    rows = range(min(count, len(faces)))
-    points = np.array([in_source(faces, row, faces.points_px[row]).ravel() for row in rows])
-    names = [f"{keypoint}_{axis}" for keypoint in faces.schema.keypoints for axis in "xy"]
-    table = pd.DataFrame(np.round(points, 3), columns=names, index=pd.Index(faces.rows[: len(rows)], name="row"))
+    rows = np.arange(min(count, len(faces)))
+    points = np.round(in_source(faces, rows).reshape(len(rows), -1), 3)
+    table = pd.DataFrame(points, columns=_coordinates(faces), index=pd.Index(faces.rows[rows], name="row"))
     table["Image"] = [" ".join(map(str, faces.images_u8[row].ravel()[:8])) + " …" for row in rows]
     return table
+
+
+def faces_csv(source: Source, notes: Notes, rows: np.ndarray) -> bytes:
+    """One line for each of the given rows, in their order: what it is, its scores, and its points in its source.
+
+    Points are in pixels of the source's picture, corrected where they have been.
+    """
+    faces = source.faces
+    columns: dict[str, np.ndarray] = {
+        "row": faces.rows[rows],
+        "source": faces.sources[rows],
+        "group": faces.groups[rows],
+        "split": faces.published_split[rows],
+        "flagged": np.isin(rows, list(notes.flags)),
+        "corrected": np.isin(rows, list(notes.corrections)),
+    }
+    columns |= {name: np.round(values[rows], 4) for name, values in source.quality.measures.items()}
+    points = in_source(faces, rows)
+    for at in np.flatnonzero(columns["corrected"]):
+        points[at] = in_source(faces, rows[at], notes.corrections[rows[at]])
+    flat = pd.DataFrame(np.round(points, 3).reshape(len(rows), -1), columns=_coordinates(faces))
+    return pd.concat([pd.DataFrame(columns), flat], axis=1).to_csv(index=False).encode()
+
+
+def _coordinates(faces: Dataset) -> list[str]:
+    return [f"{keypoint}_{axis}" for keypoint in faces.schema.keypoints for axis in "xy"]
 
 
 def column_types(faces: Dataset) -> pd.DataFrame:
