@@ -3,3 +3,7 @@
 
 class FkdError(Exception):
     """Something a user can mend; the message is one sentence that says what to do."""
+
+
+class UnwritableError(FkdError):
+    """A place that results cannot be written to: going on with other inputs would help nobody."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from fkd.errors import FkdError
+from fkd.errors import UnwritableError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,7 +51,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     So nobody ever sees half a file, and a write that fails leaves what was there before.
 
     Raises:
-        FkdError: the place cannot be written to.
+        UnwritableError: the place cannot be written to.
     """
     aside = path.with_name(f".{path.name}.partial")
     try:
@@ -59,7 +59,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         aside.replace(path)
     except OSError as error:
-        raise FkdError(f"{path} cannot be written ({error.strerror or error}); name another place.") from error
+        raise UnwritableError(f"{path} cannot be written ({error.strerror or error}); name another place.") from error
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)

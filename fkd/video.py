@@ -27,7 +27,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.reformatter import Colorspace
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, UnwritableError
 from fkd.images import MAX_PIXELS
 from fkd.paths import written_aside
 
@@ -273,7 +273,7 @@ def open_video_writer(path: Path, info: VideoInfo, sound_of: Path | None = None)
         sound_of: a clip whose sound goes along, copied where an MP4 can hold it.
 
     Raises:
-        FkdError: the place cannot be written to.
+        UnwritableError: the place cannot be written to.
     """
     with written_aside(path) as aside:
         sound = _Sound(sound_of) if sound_of and info.has_sound else None
@@ -283,7 +283,7 @@ def open_video_writer(path: Path, info: VideoInfo, sound_of: Path | None = None)
                 yield writer
                 writer.finish()
         except av.FFmpegError as error:
-            raise FkdError(f"{path} cannot be written ({error.strerror}); name another place.") from error
+            raise UnwritableError(f"{path} cannot be written ({error.strerror}); name another place.") from error
         finally:
             if sound:
                 sound.close()

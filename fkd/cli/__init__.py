@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from fkd.errors import FkdError
 from fkd.progress import Watch, listening
 
-_LINE_EVERY_S = 0.2
+_REDRAWN_EVERY_S, _LOGGED_EVERY_S = 0.2, 10.0
 COMMANDS = (
     *("predict", "train", "runs", "evaluate", "leaderboard", "submit"),
     *("promote", "export", "data", "bench", "doctor"),
@@ -51,22 +51,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _progress_line() -> Iterator[None]:
-    """Show the step under way in one line of the terminal, where there is one."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    watch, shown_s = Watch(), -_LINE_EVERY_S
+    """Show the step under way: in one line of the terminal, or, in a log, with a line every so often."""
+    on_terminal = sys.stderr.isatty()
+    every_s, before, after = (_REDRAWN_EVERY_S, "\r", "\033[K") if on_terminal else (_LOGGED_EVERY_S, "", "\n")
+    watch, shown_s = Watch(), time.monotonic() - (every_s if on_terminal else 0)
 
     def show(what: str, share: float) -> None:
         nonlocal shown_s
         watch(what, share)
-        if time.monotonic() - shown_s > _LINE_EVERY_S or share >= 1:
+        is_over = on_terminal and share >= 1
+        if time.monotonic() - shown_s > every_s or is_over:
             shown_s = time.monotonic()
-            print(f"\r{watch.sentence() if share < 1 else ''}\033[K", end="", file=sys.stderr, flush=True)
+            print(f"{before}{'' if is_over else watch.sentence()}", end=after, file=sys.stderr, flush=True)
 
     try:
         with listening(show):
             yield
     finally:
-        if watch.what:
+        if watch.what and on_terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

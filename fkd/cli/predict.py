@@ -1,4 +1,4 @@
-"""`python -m fkd predict INPUT...`: the keypoints of every face in photos and folders of photos."""
+"""`python -m fkd predict INPUT...`: the keypoints of every face in photos, videos, and folders of them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,70 @@ import argparse
 import csv
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, UnwritableError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from fkd.pipeline.clip import ClipOptions
     from fkd.pipeline.predict import Pipeline
-    from fkd.pipeline.write import PhotoFaces, Writer
+    from fkd.pipeline.write import Writer
     from fkd.schema import Schema
 
-HELP = "find the faces in photos and their keypoints"
+HELP = "find the faces in photos and videos and their keypoints"
+_EPILOG = """exit status: 0 if at least one input could be read, the others being named and counted at the end;
+1 if none could, or on another failure; 2 on wrong use. Until its end, --out has another name, so that an
+interrupted command leaves nothing behind."""
 
-_VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 _BOX_COLUMNS = ("image", "x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True)
 class Input:
-    """A photo to read: its path, and its name below the folder it was found in."""
+    """A photo or video to read: its path, and its name below the folder it was found in."""
 
     path: Path
     name: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the name ends like a video's."""
+        from fkd.video import SUFFIXES
+
+        return self.path.suffix.lower() in SUFFIXES
+
+
+@dataclass
+class Tally:
+    """What a command has come to so far."""
+
+    photos: int = 0
+    videos: int = 0
+    frames: int = 0
+    faces: int = 0
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    began_s: float = field(default_factory=time.monotonic)
+
+    def sentence(self) -> str:
+        """As in `12 photos and 1 video of 65 frames: 14 faces, 1 failure, 3.2 s`."""
+        read = [_count(self.photos, "photo")] if self.photos or not self.videos else []
+        if self.videos:
+            read.append(f"{_count(self.videos, 'video')} of {_count(self.frames, 'frame')}")
+        failures = f", {_count(len(self.errors), 'failure')}" if self.errors else ""
+        seconds = time.monotonic() - self.began_s
+        return f"{' and '.join(read)}: {_count(self.faces, 'face')}{failures}, {seconds:.1f} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from fkd.options import add_flags
     from fkd.pipeline.detect import HaarOptions
     from fkd.pipeline.predict import MIN_FACE_SCORE
+    from fkd.pipeline.smooth import SmoothOptions
+    from fkd.pipeline.track import TrackOptions
+    from fkd.weights import RUNTIMES
 
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", type=Path, help="photos, or folders of photos")
+    parser.epilog = _EPILOG
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", type=Path, help="photos, videos, or folders of them")
     parser.add_argument("--weights", default="ibug68", help="a shipped name, or a path (default: %(default)s)")
     parser.add_argument(
         "--out", type=_results_file, metavar="FILE", help=".jsonl, .csv or .parquet; JSON lines to the screen otherwise"
@@ -50,52 +91,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--boxes",
         type=Path,
         metavar="CSV",
-        help="known faces instead of detection: columns image,x0,y0,x1,y1; tight round the points",
+        help="known faces of photos instead of detection: columns image,x0,y0,x1,y1; tight round the points",
     )
-    parser.add_argument("--draw", type=Path, metavar="DIR", help="folder to write annotated photos to")
+    parser.add_argument("--draw", type=Path, metavar="DIR", help="folder to write annotated photos and videos to")
     parser.add_argument(
         "--min-face-score",
         type=_share,
         default=MIN_FACE_SCORE,
         metavar="SCORE",
-        help="detections that the network scores lower are dropped (default: %(default)s)",
+        help="detections in photos that the network scores lower are dropped (default: %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    add_flags(parser, HaarOptions, "detection")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="auto", help="what computes; auto is the faster one (default)"
+    )
+    add_flags(parser, HaarOptions, "detection in photos")
+    add_flags(parser, TrackOptions, "following faces in videos", "track_")
+    add_flags(parser, SmoothOptions, "steady points in videos")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every input; 0 if at least one photo could be read."""
+    """Predict every input; 0 if at least one could be read."""
     import fkd
     from fkd.options import from_flags
+    from fkd.pipeline.clip import ClipOptions
     from fkd.pipeline.detect import HaarOptions
+    from fkd.pipeline.smooth import SmoothOptions
+    from fkd.pipeline.track import TrackOptions
 
+    tally = Tally()
     inputs = collect_inputs(args.inputs)
     boxes = None if args.boxes is None else read_boxes(args.boxes)
+    if boxes is not None and any(item.is_video for item in inputs):
+        raise FkdError("--boxes is for photos; in videos faces are found and followed, so predict them without it.")
     drawings = None if args.draw is None else plan_drawings(args.draw, inputs)
-    haar = from_flags(args, HaarOptions)
-    pipeline = fkd.load(args.weights, device=args.device, haar=haar, min_face_score=args.min_face_score)
-    errors = _predict_all(pipeline, inputs, boxes, args.out, drawings)
-    if len(errors) == len(inputs):
-        raise FkdError(errors[0] if len(errors) == 1 else f"None of {len(inputs)} photos gave a result: {errors[0]}")
-    for error in errors:
-        print(f"fkd: {error}", file=sys.stderr)
+    pipeline = fkd.load(
+        args.weights,
+        device=args.device,
+        runtime=args.runtime,
+        haar=from_flags(args, HaarOptions),
+        min_face_score=args.min_face_score,
+    )
+    clip_options = ClipOptions(from_flags(args, TrackOptions, "track_"), from_flags(args, SmoothOptions))
+    _predict_all(_Work(pipeline, clip_options, boxes), inputs, args.out, drawings, tally)
+    if len(tally.errors) == len(inputs):
+        none = f"None of {len(inputs)} inputs gave a result: {tally.errors[0]}"
+        raise FkdError(tally.errors[0] if len(inputs) == 1 else none)
+    for sentence in (*tally.warnings, *tally.errors):
+        print(f"fkd: {sentence}", file=sys.stderr)
+    print(f"fkd: {tally.sentence()}", file=sys.stderr)
     return 0
 
 
 def collect_inputs(paths: list[Path]) -> list[Input]:
-    """The photos to read: files as given, and whatever looks like a picture in folders.
+    """What to read: files as given, and whatever is called like a picture or a video in folders.
 
     Raises:
-        FkdError: a folder holds no pictures.
+        FkdError: a folder holds neither.
     """
-    from fkd.images import list_images
+    from fkd.images import SUFFIXES, list_images
+    from fkd.video import SUFFIXES as VIDEO_SUFFIXES
 
-    inputs = []
+    inputs, suffixes = [], SUFFIXES | VIDEO_SUFFIXES
     for path in paths:
-        found = [Input(file, file.relative_to(path)) for file in list_images(path)] if path.is_dir() else None
+        found = [Input(file, file.relative_to(path)) for file in list_images(path, suffixes)] if path.is_dir() else None
         if found == []:
-            raise FkdError(f"The folder {path} holds no pictures; PNG, JPEG, WebP, BMP and TIFF are read.")
+            formats = "PNG, JPEG, WebP, BMP, TIFF, MP4, MOV, MKV, AVI and WebM are read"
+            raise FkdError(f"The folder {path} holds no pictures and no videos; {formats}.")
         inputs += found or [Input(path, Path(path.name))]
     return inputs
 
@@ -134,7 +196,7 @@ def _box(row: dict[str, str], place: str) -> tuple[float, ...]:
 
 
 def plan_drawings(folder: Path, inputs: list[Input]) -> list[Path]:
-    """A PNG in `folder` for each input, in the same subfolders, no two alike.
+    """A PNG or MP4 in `folder` for each photo or video, in the same subfolders, no two alike.
 
     Raises:
         FkdError: a drawing would overwrite an input.
@@ -142,74 +204,95 @@ def plan_drawings(folder: Path, inputs: list[Input]) -> list[Path]:
     sources = {item.path.resolve() for item in inputs}
     drawings: dict[Path, None] = {}
     for item in inputs:
-        target, number = folder / item.name.with_suffix(".png"), 1
+        ending = ".mp4" if item.is_video else ".png"
+        target, number = folder / item.name.with_suffix(ending), 1
         while target in drawings:
             number += 1
-            target = folder / item.name.with_name(f"{item.name.stem}-{number}.png")
+            target = folder / item.name.with_name(f"{item.name.stem}-{number}{ending}")
         if target.resolve() in sources:
             raise FkdError(f"Drawing to {folder} would overwrite {target}; name another folder.")
         drawings[target] = None
     return list(drawings)
 
 
-def _predict_all(
-    pipeline: Pipeline,
-    inputs: list[Input],
-    boxes: dict[str, list[tuple[float, ...]]] | None,
-    out: Path | None,
-    drawings: list[Path] | None,
-) -> list[str]:
-    """Write each input's faces as they come; the sentences of those that have none to offer."""
-    from tqdm import tqdm
+@dataclass(frozen=True)
+class _Work:
+    """What every input is predicted with."""
 
-    from fkd.pipeline.draw import draw_faces
+    pipeline: Pipeline
+    clip_options: ClipOptions
+    boxes: dict[str, list[tuple[float, ...]]] | None
+
+
+def _predict_all(work: _Work, inputs: list[Input], out: Path | None, drawings: list[Path] | None, tally: Tally) -> None:
+    """Write each input's faces as they come, and a line for those that have none to offer."""
     from fkd.pipeline.write import PhotoFaces
+    from fkd.progress import report
 
-    errors, schema = [], pipeline.model.card.schema
-    with _writer(out, schema) as writer:
-        # Without a terminal no bar is drawn: a log would fill with it.
-        for number, item in enumerate(tqdm(inputs, unit="photo", disable=None)):
+    has_videos = any(item.is_video for item in inputs)
+    with _writer(out, work.pipeline.model.card.schema, has_videos) as writer:
+        for number, item in enumerate(inputs):
+
+            def progress(share: float, done: int = number) -> None:
+                report("predicting", (done + share) / len(inputs))
+
+            drawing = None if drawings is None else drawings[number]
             try:
-                image_rgb_u8, photo = _predict_one(pipeline, item, boxes)
+                if item.is_video:
+                    _predict_video(work, item, writer, drawing, tally, progress)
+                else:
+                    _predict_photo(work, item, writer, drawing, tally)
+            except UnwritableError:
+                raise
             except FkdError as error:
-                errors.append(str(error))
+                tally.errors.append(str(error))
                 writer.write(PhotoFaces(str(item.path), error=str(error)))
-                continue
-            writer.write(photo)
-            if drawings is not None:
-                _save_png(drawings[number], draw_faces(image_rgb_u8, photo.faces, schema))
-    return errors
+            progress(1.0)
 
 
-def _predict_one(
-    pipeline: Pipeline, item: Input, boxes: dict[str, list[tuple[float, ...]]] | None
-) -> tuple[np.ndarray, PhotoFaces]:
+def _predict_photo(work: _Work, item: Input, writer: Writer, drawing: Path | None, tally: Tally) -> None:
     import numpy as np
 
     from fkd.images import read_image
+    from fkd.pipeline.draw import draw_faces
     from fkd.pipeline.write import PhotoFaces
 
-    if item.path.suffix.lower() in _VIDEO_SUFFIXES:
-        raise FkdError(f"{item.path} is a video; only pictures are read so far.")
     given = None
-    if boxes is not None:
+    if work.boxes is not None:
         keys = (os.path.normpath(item.path), os.path.normpath(item.name))
-        given = next((np.array(boxes[key]) for key in keys if key in boxes), None)
+        given = next((np.array(work.boxes[key]) for key in keys if key in work.boxes), None)
         if given is None:
             raise FkdError(f"{item.path} has no line in the file of boxes; add one for each of its faces.")
     image_rgb_u8 = read_image(item.path)
     height, width = image_rgb_u8.shape[:2]
-    return image_rgb_u8, PhotoFaces(str(item.path), width, height, tuple(pipeline(image_rgb_u8, given)))
+    photo = PhotoFaces(str(item.path), width, height, tuple(work.pipeline(image_rgb_u8, given)))
+    writer.write(photo)
+    tally.photos, tally.faces = tally.photos + 1, tally.faces + len(photo.faces)
+    if drawing is not None:
+        _save_png(drawing, draw_faces(image_rgb_u8, photo.faces, work.pipeline.model.card.schema))
+
+
+def _predict_video(
+    work: _Work, item: Input, writer: Writer, drawing: Path | None, tally: Tally, progress: Callable[[float], None]
+) -> None:
+    from fkd.pipeline.clip import process_clip
+
+    model = work.pipeline.model
+    summary = process_clip(item.path, model, writer.write, work.clip_options, drawing, progress)
+    tally.videos, tally.frames = tally.videos + 1, tally.frames + summary.frames
+    tally.faces += summary.faces
+    if summary.damage:
+        tally.warnings.append(summary.damage)
 
 
 @contextmanager
-def _writer(out: Path | None, schema: Schema) -> Iterator[Writer]:
-    from fkd.pipeline.write import JsonLinesWriter, open_writer
+def _writer(out: Path | None, schema: Schema, has_videos: bool) -> Iterator[Writer]:
+    from fkd.pipeline.write import COLUMNS, VIDEO_COLUMNS, JsonLinesWriter, open_writer
 
     if out is None:
         yield JsonLinesWriter(sys.stdout)
     else:
-        with open_writer(out, schema) as writer:
+        with open_writer(out, schema, VIDEO_COLUMNS if has_videos else COLUMNS) as writer:
             yield writer
 
 
@@ -220,7 +303,7 @@ def _save_png(path: Path, image_rgb_u8: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image_rgb_u8).save(path, compress_level=1)
     except OSError as error:
-        raise FkdError(f"{path} cannot be written ({error.strerror or error}); name another folder.") from error
+        raise UnwritableError(f"{path} cannot be written ({error.strerror or error}); name another folder.") from error
 
 
 def _results_file(text: str) -> Path:

@@ -101,7 +101,8 @@ def open_writer(path: Path, schema: Schema, columns: tuple[str, ...] = COLUMNS) 
         columns: of a table: `COLUMNS`, or `VIDEO_COLUMNS` where frames of videos are among what is written.
 
     Raises:
-        FkdError: the ending is none of `.jsonl`, `.csv` and `.parquet`, or the place cannot be written to.
+        FkdError: the ending is none of `.jsonl`, `.csv` and `.parquet`.
+        UnwritableError: the place cannot be written to.
     """
     suffix = checked_suffix(path)
     with written_aside(path) as aside:
