@@ -14,11 +14,12 @@ from fkd.training.comparison import ERRORS, RESULTS, differences, differing, run
 from fkd.ui.frame import errors_in_a_sentence
 from fkd.ui.plots import GOOD_TO_BAD, bar_for, tidy
 from fkd.ui.train.curves import show_curves
-from fkd.ui.train.states import GOING_ON, POLL_S
+from fkd.ui.train.states import GOING_ON, POLL_S, readable
 from fkd.ui.train.table import filter_runs, pick_rows
 
 FEWEST_IN_PARALLEL = 4
 _KEY = "train.compare"
+_FIRST_AXES = ("recipe", "data", "learning_rate", "batch_size", "epochs")
 _FEW_AXES = 7  # besides the errors; more are for who asks for them
 _MOST_CURVES = 24  # line styles there are
 _CHANGE = "Δ "
@@ -89,7 +90,7 @@ def difference_table(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
             columns[label] = runs[name].astype(float)
         if _known(runs, name) and name not in _COUNTS:
             columns[f"{_CHANGE}{label}"] = change[name]
-    columns |= {name: _texts(runs[name]) for name in differing(runs)}
+    columns |= {readable(name): _texts(runs[name]) for name in differing(runs)}
     compared = pd.DataFrame(columns)
     return compared.loc[(compared["Run"] != baseline).sort_values(kind="stable").index]
 
@@ -136,10 +137,11 @@ def _show_parallel(runs: pd.DataFrame) -> None:
     if len(known) < FEWEST_IN_PARALLEL:
         return
     st.subheader("Settings against errors", anchor=False)
-    differ = [name for name in ("recipe", "data", *differing(known)) if len(_texts(known[name]).unique()) > 1]
+    named = [name for name in dict.fromkeys((*_FIRST_AXES, *differing(known))) if name in known]
+    differ = [name for name in named if known[name].map(str).nunique() > 1]
     # A fresh widget for other runs, as one that keeps its choice would leave out what these differ in.
     key = f"{_KEY}.axes.{'.'.join(differ)}"
-    settings = st.multiselect("Settings", differ, default=differ[:_FEW_AXES], key=key, placeholder="None")
+    settings = st.multiselect("Settings", differ, default=differ[:_FEW_AXES], format_func=readable, key=key)
     st.plotly_chart(
         parallel_figure(known, settings),
         key=f"{_KEY}.parallel",
@@ -177,14 +179,18 @@ def parallel_figure(runs: pd.DataFrame, settings: Sequence[str]) -> go.Figure:
 
 def _dimension(values: pd.Series, name: str) -> dict[str, Any]:
     """An axis: numbers as they are, anything else as names at equal distances."""
-    label = name.removeprefix("augmentation.").replace("_", " ")
     texts = _texts(values)
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values) and "–" not in set(
         texts
     ):
-        return {"label": label, "values": values.astype(float)}
+        return {"label": readable(name), "values": values.astype(float)}
     kinds = sorted(texts.unique())
-    return {"label": label, "values": texts.map(kinds.index), "tickvals": list(range(len(kinds))), "ticktext": kinds}
+    return {
+        "label": readable(name),
+        "values": texts.map(kinds.index),
+        "tickvals": list(range(len(kinds))),
+        "ticktext": kinds,
+    }
 
 
 def _texts(values: pd.Series) -> pd.Series:

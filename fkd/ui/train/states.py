@@ -1,4 +1,4 @@
-"""The states of a run as the pages show them."""
+"""How the states and settings of runs are written on the page."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ def state_badge(state: str) -> None:
     colour: Any
     colour, icon = STATES[state]
     st.badge(state.capitalize(), icon=icon, color=colour)
+
+
+def readable(setting: str) -> str:
+    """`augmentation.rotation_deg` as `Rotation deg`."""
+    words = setting.removeprefix("augmentation.").replace("_", " ")
+    return words[:1].upper() + words[1:]

@@ -13,7 +13,7 @@ from fkd.paths import runs_root
 from fkd.training import launch
 from fkd.training.comparison import RESULTS, differing, runs_table
 from fkd.training.launch import RunView
-from fkd.ui.train.states import GOING_ON, STATES
+from fkd.ui.train.states import GOING_ON, STATES, readable
 
 RUN = "run"  # in the address: the run that is watched
 _KEY = "train.runs"
@@ -36,15 +36,15 @@ def choose_run() -> str | None:
         return None
     table = runs_table(views)
     shown = filter_runs(table, _KEY)
+    wanted = [st.query_params[RUN]] if RUN in st.query_params else []
     known = set(table["name"])
-    wanted = st.query_params.get(RUN)
-    chosen = pick_rows(shown, _KEY, [wanted] if wanted and wanted in known else [], several=False)
+    chosen = [name for name in pick_rows(shown, _KEY, wanted, several=False) if name in known]
     _offer_csv(shown)
-    if chosen:
-        st.query_params[RUN] = chosen[0]
-        return chosen[0]
-    st.query_params.pop(RUN, None)
-    return None
+    if not chosen:
+        st.query_params.pop(RUN, None)
+        return None
+    st.query_params[RUN] = chosen[0]
+    return chosen[0]
 
 
 def open_run(name: str) -> None:
@@ -94,7 +94,7 @@ def with_text(table: pd.DataFrame, text: str) -> pd.DataFrame:
 
 
 def pick_rows(table: pd.DataFrame, key: str, default: Sequence[str], *, several: bool) -> list[str]:
-    """The table of runs with rows to choose; the names of the chosen ones, those that a filter hides too.
+    """The table of runs with rows to choose; the names of the chosen ones, also of those that a filter hides.
 
     Rows are kept by name: Streamlit knows them by their place, which changes with every new run and filter.
 
@@ -136,7 +136,8 @@ def for_display(table: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: states as badges, times of day, a share done."""
     shown = table.copy()
     shown["state"] = [[state.capitalize()] for state in table["state"]]
-    shown["progress"] = 100 * table["epochs_done"] / table.get("epochs", pd.Series(np.nan, table.index)).astype(float)
+    epochs = table.get("epochs", pd.Series(np.nan, table.index)).astype(float)
+    shown["progress"] = (100 * table["epochs_done"] / epochs).clip(upper=100)
     shown["started"] = pd.to_datetime(table["started"].astype(float), unit="s", utc=True)
     return shown
 
@@ -164,8 +165,7 @@ def _column_config(table: pd.DataFrame) -> dict[str, Any]:
         "started": column.DatetimeColumn("Started", format="MMM D, HH:mm"),
     }
     config |= {name: column.NumberColumn(label, format=number.get(name, "%.0f")) for name, label in RESULTS.items()}
-    settings = [name for name in table.columns if name not in config]
-    return config | {name: column.Column(name.removeprefix("augmentation.").replace("_", " ")) for name in settings}
+    return config | {name: column.Column(readable(name)) for name in table.columns if name not in config}
 
 
 def _offer_csv(table: pd.DataFrame) -> None:

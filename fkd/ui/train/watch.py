@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -25,6 +26,7 @@ from fkd.ui.train.states import GOING_ON, POLL_S, state_badge
 
 _CURVES, _FACES, _SETTINGS, _LOG = "Curves", "Faces", "Settings", "Log"
 _LOG_LINES = 200
+_LOG_PX = 420
 
 
 def show_run(name: str) -> None:
@@ -78,10 +80,11 @@ def progress(status: dict[str, Any]) -> tuple[float, str]:
         return 0.0, ""
     step, steps = status.get("step"), status.get("steps")
     share = step / steps if steps and step is not None else epoch / epochs
-    words = [f"Epoch {min(epoch + 1, epochs) if status.get('state') == 'running' else epoch} of {epochs}"]
+    is_running = status.get("state") == "running"
+    words = [f"Epoch {min(epoch + 1, epochs)} of {epochs}" if is_running else f"{epoch} of {epochs} epochs"]
     if steps and step is not None:
         words.append(f"step {step:,} of {steps:,}")
-    if status.get("state") == "running" and status.get("seconds_left") is not None:
+    if is_running and status.get("seconds_left") is not None:
         words.append(f"{in_words(status['seconds_left'])} left")
     return min(max(share, 0.0), 1.0), " · ".join(words)
 
@@ -136,8 +139,9 @@ def _number(value: float | None) -> str | None:
 
 
 def _last(history: History, name: str) -> float | None:
-    _, values = history.series(name, "step")
-    return float(values[-1]) if len(values) else None
+    values = history.column(name)
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else None
 
 
 def _show_section(name: str) -> None:
@@ -189,7 +193,8 @@ def _show_log(folder: RunFolder) -> None:
     if not text:
         st.info("The run has not said anything yet.", icon=":material/notes:")
         return
-    st.code(text, language=None, height=420, wrap_lines=True)
+    with st.container(height=_LOG_PX, autoscroll=True):
+        st.code(text, language=None, wrap_lines=True)
     st.download_button(
         "Whole log",
         path.read_bytes,
