@@ -26,6 +26,9 @@ if found is None:
 
 look = Look(chosen, found.crop_gray_u8)
 layer = layers.choose_layer(look)
+if layer is None:
+    keypoint.show_keypoint(look)
+    st.stop()
 view = st.segmented_control(
     "View",
     ["Activations", "Filters", "Keypoint", "Compare"],

@@ -5,22 +5,25 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from fkd.errors import FkdError
 from fkd.inspect import Layer
 from fkd.ui.features.looks import Look
 
 _LAYER = "layer"  # in the address too
 
 
-def choose_layer(look: Look) -> Layer:
+def choose_layer(look: Look) -> Layer | None:
     """The table, and the layer that a person has clicked or the address names; the first one otherwise.
 
-    Raises:
-        FkdError: the network has no layers.
+    None, with a sentence, from a network without layers.
     """
     layers = look.layers
     if not layers:
-        raise FkdError(f"{look.weights} predicts one shape whatever the picture: there is nothing inside to see.")
+        st.info(
+            f"{look.weights} predicts one shape whatever the picture: there is nothing inside to see, and below "
+            "nothing moves a point.",
+            icon=":material/info:",
+        )
+        return None
     names = [layer.name for layer in layers]
     wanted = st.session_state.setdefault("features.first_layer", st.query_params.get(_LAYER))
     chosen = st.dataframe(
