@@ -66,8 +66,7 @@ def keypoints_figure(faces: Dataset, predicted_px: np.ndarray, title: str) -> np
 
 def _cells(faces: Dataset, predicted_px: np.ndarray) -> list[np.ndarray]:
     """Each face as it fills a (CELL_PX, CELL_PX, 3) cell, with both sets of points."""
-    every_point = np.concatenate([faces.points_px, predicted_px], axis=1)
-    maps = CropFrame(_SURROUNDINGS).matrices(tight_boxes(every_point), CELL_PX)
+    maps = CropFrame(1.0).matrices(_within(faces), CELL_PX)
     radius = 2.6 if len(faces.schema) > 30 else 4.0
     cells = []
     for image_u8, true_px, guess_px, matrix in zip(faces.images_u8, faces.points_px, predicted_px, maps, strict=True):
@@ -76,6 +75,16 @@ def _cells(faces: Dataset, predicted_px: np.ndarray) -> list[np.ndarray]:
             cell = draw_points(cell, transform(points_px, invert(matrix)), [colour] * len(faces.schema), radius)
         cells.append(cell)
     return cells
+
+
+def _within(faces: Dataset) -> np.ndarray:
+    """(n, 4) squares round the true points that stay within the pictures, the same for all weights."""
+    boxes, (height, width) = tight_boxes(faces.points_px), faces.images_u8.shape[1:]
+    sides = np.minimum(_SURROUNDINGS * (boxes[:, 2:] - boxes[:, :2]).max(axis=1), min(height, width))[:, None]
+    middle = np.array([width, height]) / 2 - 0.5
+    reach = np.array([width, height]) / 2 - sides / 2
+    centre = np.clip((boxes[:, :2] + boxes[:, 2:]) / 2, middle - reach, middle + reach)
+    return np.concatenate([centre - sides / 2, centre + sides / 2], axis=1)
 
 
 @dataclass(frozen=True)

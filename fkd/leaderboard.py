@@ -260,7 +260,7 @@ _COLUMNS = {
     "name": ("run", "{}"),
     "weights": ("weights", "{}"),
     "recipe": ("recipe", "{}"),
-    "data": ("held-out faces of", "{}"),
+    "data": ("faces of", "{}"),
     "faces": ("faces", "{}"),
     "rmse_px": ("RMSE px", "{:.2f}"),
     "nme": ("NME %", "{:.2f}"),
@@ -309,4 +309,4 @@ def put_between_marks(text: str, table: str) -> str:
     _, last, after = rest.partition(MARKS[1])
     if not first or not last:
         raise FkdError(f"The file has no place for the table: put {MARKS[0]} and {MARKS[1]} on lines of their own.")
-    return f"{before}{first}\n{table}\n{last}{after}"
+    return f"{before}{first}\n\n{table}\n\n{last}{after}"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.figures import _log_ticks, _ticks, chosen_rows, keypoints_figure, loss_figure
+from fkd.figures import _log_ticks, _ticks, _within, chosen_rows, keypoints_figure, loss_figure
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from tests.drawn import drawn_faces
 
@@ -26,7 +26,7 @@ def faces():
 
 def test_truth_is_green_and_prediction_magenta_to_the_right_of_it(faces):
     one = faces.subset(np.array([0]))
-    figure = keypoints_figure(one, one.points_px + [4, 0], "title")
+    figure = keypoints_figure(one, np.add(one.points_px, [4, 0]), "title")
     grid = figure[86:]  # below the legend
     truth, prediction = (pixels_of(grid, colour) for colour in (TRUTH_COLOUR, PREDICTION_COLOUR))
     assert len(truth) > 200 and len(prediction) > 200
@@ -37,6 +37,15 @@ def test_truth_is_green_and_prediction_magenta_to_the_right_of_it(faces):
 def test_a_perfect_prediction_covers_the_truth(faces):
     figure = keypoints_figure(faces, faces.points_px, "title")
     assert len(pixels_of(figure[86:], TRUTH_COLOUR)) == 0 < len(pixels_of(figure[86:], PREDICTION_COLOUR))
+
+
+def test_cells_stay_within_the_picture_and_are_the_same_for_all_weights(faces):
+    faces.points_px[:] += 30 - faces.points_px.max(axis=(1, 2), keepdims=True)  # up to the lower right corner
+    squares = _within(faces)
+    assert (squares[:, :2] >= -0.5).all() and (squares[:, 2:] <= 31.5).all()
+    assert (squares[:, :2] <= faces.points_px.min(axis=1)).all() and (
+        squares[:, 2:] >= faces.points_px.max(axis=1)
+    ).all()
 
 
 @given(st.integers(1, 5000))

@@ -133,7 +133,7 @@ def test_the_command_prints_what_was_added(places, capsys):
     readme = places / "README.md"
     readme.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
     assert main(["leaderboard", "--into", str(readme)]) == 0
-    assert readme.read_text() == f"before\n{MARKS[0]}\n{as_markdown(read_results())}\n{MARKS[1]}\nafter\n"
+    assert readme.read_text() == f"before\n{MARKS[0]}\n\n{as_markdown(read_results())}\n\n{MARKS[1]}\nafter\n"
 
 
 def test_a_file_without_marks_is_left_alone():

@@ -73,7 +73,8 @@ def _on_split(args: argparse.Namespace) -> list[dict[str, Any]]:
                 print(_warning(name, data, outcome), file=sys.stderr, flush=True)
             if args.figures:
                 file = f"KEYPOINTS_{number}.png" if data == chosen[0] else f"KEYPOINTS_{number}_{data}.png"
-                _draw_keypoints(args.figures / file, results[-1], dataset.subset(outcome.rows), outcome)
+                title = f"{model.card.name} on {data}, {args.split} faces"
+                _draw_keypoints(args.figures / file, title, dataset.subset(outcome.rows), outcome)
         if args.figures:
             _draw_losses(args.figures / f"LOSS_{number}.png", name, model)
     return results
@@ -87,12 +88,11 @@ def _warning(name: str, data: str, outcome: Evaluation) -> str:
     )
 
 
-def _draw_keypoints(path: Path, result: dict[str, Any], faces: Dataset, outcome: Evaluation) -> None:
+def _draw_keypoints(path: Path, title: str, faces: Dataset, outcome: Evaluation) -> None:
     from fkd.figures import keypoints_figure
 
-    what = f"{result['weights']} on {result['data']}, {result['split']} faces"
-    title = f"{what}: NME {result['nme']:.2f} %, RMSE {result['rmse_px']:.2f} px"
-    _save(path, keypoints_figure(faces, outcome.predicted_px, title))
+    figures = f"NME {outcome.summary['nme']:.2f} %, RMSE {outcome.summary['rmse_px']:.2f} px"
+    _save(path, keypoints_figure(faces, outcome.predicted_px, f"{title}: {figures}"))
 
 
 def _draw_losses(path: Path, name: str, model: LoadedModel) -> None:
@@ -103,7 +103,7 @@ def _draw_losses(path: Path, name: str, model: LoadedModel) -> None:
     if history is None:
         print(f"no curves of {name}: neither its run nor its result is here", file=sys.stderr)
     else:
-        _save(path, loss_figure(history, f"{name}: training of {model.card.training.get('recipe')}"))
+        _save(path, loss_figure(history, f"{model.card.name}: training of {model.card.training.get('recipe')}"))
 
 
 def _save(path: Path, figure_rgb_u8: Any) -> None:
