@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import Field, fields
 from typing import Any, TypeVar
@@ -106,9 +107,11 @@ def _typed(item: Field, default: Any, key: str) -> Any:
 
 
 def _step(value: float) -> float:
-    """One unit of the last decimal that a value is written with."""
+    """One unit of the last decimal that a value is written with, and at most a tenth of the value's own size."""
+    if not value:
+        return 0.01
     decimals = len(f"{value:.{_FINEST}f}".rstrip("0").partition(".")[2])
-    return 10.0 ** -(decimals if decimals else 1 if value else 2)
+    return 10.0 ** min(-decimals, math.floor(math.log10(abs(value))) - 1)
 
 
 def _json_object(text: str, label: str) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""What can be done with a run: stop, resume, change, try, take along, ship, delete."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from fkd.apart import run_apart
+from fkd.errors import FkdError
+from fkd.export import export_onnx
+from fkd.training import launch
+from fkd.training.config import TrainConfig
+from fkd.training.launch import RunView
+from fkd.training.promote import check_name, promote
+from fkd.training.run import RunFolder
+from fkd.ui.train import form, keys, table, work
+from fkd.ui.train.attempts import attempt, show_failure
+from fkd.ui.train.states import GOING_ON
+from fkd.weights import RUN_PREFIX, list_weights
+
+_PLACE = "actions"
+_DETECT = "pages/detect.py"
+
+
+def show_actions(name: str) -> None:
+    """A row of buttons, those that the run's state allows, and what came of the last one."""
+    view, folder = launch.view(name), RunFolder.open(name)
+    has_weights = folder.weights.is_file()
+    with st.container(horizontal=True, gap="small"):
+        _stop_or_resume(view)
+        if has_weights and st.button("Try on Detect", icon=":material/face:"):
+            st.switch_page(_DETECT, query_params={"weights": f"{RUN_PREFIX}{name}"})
+        st.button(
+            "Duplicate with changes",
+            icon=":material/content_copy:",
+            on_click=attempt,
+            args=(_PLACE, _duplicate, view),
+        )
+        if has_weights:
+            with st.popover("Export", icon=":material/download:"):
+                _offer_files(folder)
+            with st.popover("Promote", icon=":material/workspace_premium:"):
+                _offer_promotion(name)
+        if view.state not in GOING_ON:
+            with st.popover("Rename", icon=":material/edit:"):
+                _offer_rename(name)
+            if st.button("Delete", icon=":material/delete:"):
+                _confirm_deletion(name)
+    show_failure(_PLACE)
+    _tell_of_promotion(name)
+
+
+def _stop_or_resume(view: RunView) -> None:
+    if view.state in GOING_ON:
+        if st.button("Stop" if view.state == "running" else "Cancel", icon=":material/stop:", type="primary"):
+            with st.spinner("Stopping after this step …"):
+                attempt(_PLACE, launch.stop, view.name)
+            st.rerun()
+    elif view.state != "finished":
+        st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            type="primary",
+            on_click=attempt,
+            args=(_PLACE, launch.resume, view.name),
+        )
+
+
+def _duplicate(view: RunView) -> None:
+    form.begin_with(TrainConfig.from_dict(view.config))
+    st.session_state[keys.VIEW] = keys.NEW
+
+
+def _offer_files(folder: RunFolder) -> None:
+    weights = f"{RUN_PREFIX}{folder.name}"
+    files: dict[str, tuple[str, Callable[[], bytes]]] = {
+        "Weights (safetensors)": ("safetensors", folder.weights.read_bytes),
+        "Weights for onnxruntime (ONNX)": ("onnx", partial(_onnx_bytes, weights)),
+        "Everything (zip)": ("zip", partial(_zip_bytes, folder.name)),
+    }
+    for label, (suffix, data) in files.items():
+        st.download_button(
+            label,
+            data,
+            f"{folder.name}.{suffix}",
+            "application/octet-stream",
+            key=f"export.{suffix}",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )
+
+
+def _onnx_bytes(weights: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.onnx"
+        export_onnx(weights, path)
+        return path.read_bytes()
+
+
+def _zip_bytes(name: str) -> bytes:
+    file = io.BytesIO()
+    launch.write_zip(name, file)
+    return file.getvalue()
+
+
+def _offer_promotion(name: str) -> None:
+    st.markdown("Puts the best weights into `weights/`, measured on the faces held out from them, and with a card.")
+    called = st.text_input("Name of the weights", name, key=f"promote.name.{name}", max_chars=60).strip()
+    exists = called in list_weights()
+    replace = exists and st.checkbox(f"Replace the weights {called}", key=f"promote.replace.{name}.{called}")
+    problem = None
+    try:
+        check_name(called, replace)
+    except FkdError as error:
+        problem = str(error)
+        st.caption(problem)
+    key = ("promote", name)
+    st.button(
+        "Measure and promote",
+        type="primary",
+        disabled=problem is not None or work.is_under_way(key),
+        on_click=work.begin,
+        args=(key, "The promotion", partial(_promoted, name, called, replace)),
+    )
+
+
+def _promoted(run: str, name: str, replace: bool) -> tuple[str, dict]:
+    return name, run_apart(promote, run=run, name=name, replace=replace)
+
+
+def _tell_of_promotion(name: str) -> None:
+    promoted = work.follow(("promote", name))
+    if promoted:
+        called, metrics = promoted
+        told = " · ".join(f"NME {summary['nme']:.2f} % on {data}" for data, summary in metrics.items())
+        st.success(f"Its best weights are now shipped as **{called}**: {told}.", icon=":material/workspace_premium:")
+
+
+def _offer_rename(name: str) -> None:
+    new = st.text_input("New name", name, key=f"rename.{name}", max_chars=80).strip()
+    st.button("Rename", key="rename.do", type="primary", disabled=new in ("", name), on_click=_rename, args=(name, new))
+
+
+def _rename(name: str, new: str) -> None:
+    def rename() -> None:
+        launch.rename(name, new)
+        table.open_run(new)
+
+    attempt(_PLACE, rename)
+
+
+@st.dialog("Delete this run?", icon=":material/delete:")
+def _confirm_deletion(name: str) -> None:
+    st.markdown(f"**{name}** goes with its weights, curves and log. This cannot be undone.")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Keep it"):
+            st.rerun()
+        if st.button("Delete", key="delete.do", type="primary"):
+            attempt(_PLACE, launch.delete, name)
+            st.rerun()

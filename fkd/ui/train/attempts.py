@@ -1,0 +1,28 @@
+"""Actions behind buttons that may fail: the reason is shown where the button stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from fkd.errors import FkdError
+
+
+def attempt(place: str, action: Callable[..., Any], *arguments: Any) -> None:
+    """Do something; for a button's `on_click`. A failure is told by `show_failure` of the same place."""
+    try:
+        action(*arguments)
+    except FkdError as error:
+        st.session_state[_key(place)] = str(error)
+
+
+def show_failure(place: str) -> None:
+    """Why the last attempt of this place failed, if it did; shown once."""
+    if failure := st.session_state.pop(_key(place), None):
+        st.error(failure, icon=":material/error:")
+
+
+def _key(place: str) -> str:
+    return f"train.failure.{place}"

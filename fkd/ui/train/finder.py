@@ -1,0 +1,84 @@
+"""The learning-rate finder: its range test, its plot, and the value to take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from fkd.apart import run_apart
+from fkd.training.config import TrainConfig
+from fkd.training.lr_finder import find_learning_rate
+from fkd.ui.plots import PALETTE, bar_for, tidy
+from fkd.ui.train import form, work
+
+_CURVE_COLOUR, _MARK_COLOUR = PALETTE[:2]
+_QUIET_COLOUR = "#8A93A3"
+_HEIGHT_PX = 320
+
+
+def show_finder(config: TrainConfig, device: str) -> None:
+    """Begin the test, watch it, and take its suggestion for the form."""
+    st.caption(
+        "Trains a fresh network for some 120 steps while the learning rate grows, and keeps nothing of it. "
+        "The best rate to begin with lies where the loss falls most steeply."
+    )
+    key = ("range test", repr(replace(config, learning_rate=1.0, epochs=1)), device)
+    st.button(
+        "Find the learning rate",
+        icon=":material/search_insights:",
+        disabled=work.is_under_way(key),
+        on_click=work.begin,
+        args=(key, "The range test", partial(run_apart, find_learning_rate, config=config.as_dict(), device=device)),
+    )
+    found = work.follow(key)
+    if found:
+        _show_curve(found, config)
+
+
+def _show_curve(found: dict[str, Any], config: TrainConfig) -> None:
+    st.plotly_chart(
+        range_figure(found, config.learning_rate),
+        key="train.finder",
+        config=bar_for("learning_rate"),
+        alt="Loss against learning rate",
+    )
+    suggestion = found["suggestion"]
+    if suggestion is None:
+        st.warning("The loss never fell; check data and loss.", icon=":material/trending_up:")
+        return
+    rate = float(f"{suggestion:.2g}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Take {rate:g}",
+            type="primary",
+            disabled=rate == config.learning_rate,
+            on_click=form.begin_with,
+            args=(replace(config, learning_rate=rate),),
+        )
+        st.caption(f"The form has {config.learning_rate:g}.")
+
+
+def range_figure(found: dict[str, Any], now: float) -> go.Figure:
+    """Loss over learning rate, smoothed over the single steps, with the suggestion and the form's value."""
+    figure = go.Figure()
+    rates = found["learning_rates"]
+    figure.add_scatter(
+        x=rates, y=found["losses"], mode="markers", name="Steps", marker={"color": _QUIET_COLOUR, "size": 4}
+    )
+    figure.add_scatter(x=rates, y=found["smoothed"], mode="lines", name="Smoothed", line={"color": _CURVE_COLOUR})
+    if found["suggestion"] is not None:
+        figure.add_vline(found["suggestion"], line={"color": _MARK_COLOUR}, annotation_text="Suggested")
+    figure.add_vline(now, line={"color": _QUIET_COLOUR, "dash": "dot"}, annotation_text="Form")
+    figure.update_xaxes(type="log", title="Learning rate", exponentformat="power")
+    figure.update_yaxes(title="Loss", range=_range_of(found))
+    return tidy(figure, _HEIGHT_PX, legend={"orientation": "h", "y": 1.12})
+
+
+def _range_of(found: dict[str, Any]) -> list[float]:
+    """From the lowest loss to a little above where it began: what follows shoots up."""
+    low, start = min(found["smoothed"]), found["smoothed"][0]
+    return [low - 0.1 * (start - low), start + 0.5 * max(start - low, 1e-9)]

@@ -1,0 +1,111 @@
+"""The form of a new run: every setting of a training, beginning with those of a recipe or of another run."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import streamlit as st
+
+from fkd.data import dataset_names, is_available, schema_of
+from fkd.errors import FkdError
+from fkd.paths import data_root
+from fkd.schema import get_schema
+from fkd.training.config import SECTIONS, TrainConfig
+from fkd.training.recipes import get_recipe
+from fkd.ui.forms import fields_grid
+from fkd.ui.train import keys
+
+_BASE = "train.base"
+_ROUND = "train.round"  # part of every widget's key, so that new values make fresh widgets
+_OF_DATA = ("missing", "notes")
+_APART = ("recipe", "data", *_OF_DATA, "augmentation")  # they stand elsewhere in the form
+
+
+def begin_with(config: TrainConfig) -> None:
+    """Fill the form with a configuration; for a button's `on_click`."""
+    get_recipe(config.recipe)
+    st.session_state[_BASE] = config
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    st.session_state[keys.RECIPE] = config.recipe
+
+
+def base_config(recipe: str) -> TrainConfig:
+    """What the form began with: the recipe, or what `begin_with` gave since it was chosen."""
+    base = st.session_state.get(_BASE)
+    if base is None or base.recipe != recipe:
+        base = get_recipe(recipe)
+        st.session_state[_BASE] = base
+        st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    return base
+
+
+def choose_data(base: TrainConfig) -> dict[str, Any]:
+    """Fields for the source of the faces, the treatment of missing labels, and what was noted of faces.
+
+    Raises:
+        FkdError: no source is chosen, or sources with different points.
+    """
+    wanted = base.data.split("+")
+    names = [name for name in dataset_names() if is_available(name)]
+    here = [name for name in wanted if name in names]
+    if len(here) < len(wanted):
+        _say_what_is_missing([name for name in wanted if name not in names])
+    fallback = [name for name in names if name.startswith("synthetic") and schema_of(name) == schema_of(wanted[0])]
+    chosen = st.multiselect(
+        "Data",
+        names,
+        default=here or fallback,
+        format_func=lambda name: f"{name} · {len(get_schema(schema_of(name)))} points",
+        key=f"{_key()}.data",
+        placeholder="Choose one or more",
+        help="Several sources are joined; they must have the same points.",
+        persist_state="session",
+    )
+    treatment = fields_grid(base, _key(), _OF_DATA, columns=2)
+    if not chosen:
+        raise FkdError("Choose the data to train on.")
+    if len({schema_of(name) for name in chosen}) > 1:
+        raise FkdError("These sources have different points and cannot be joined; take one away.")
+    return {"data": "+".join(chosen), **treatment}
+
+
+def _say_what_is_missing(names: list[str]) -> None:
+    told = " and ".join(names)
+    st.info(
+        f"The recipe's own data, {told}, is not in `{data_root()}`; the Explore page fetches data. "
+        "Until then, rendered faces will do.",
+        icon=":material/download:",
+    )
+
+
+def choose_settings(base: TrainConfig) -> dict[str, Any]:
+    """Fields for all other settings, the advanced ones folded away; `FkdError` where one cannot be read."""
+    folded = {name for names in SECTIONS.values() for name in names}
+    shown = [item.name for item in fields(TrainConfig) if item.name not in (*folded, *_APART)]
+    values = fields_grid(base, _key(), shown)
+    problems = []
+    with st.expander("Advanced settings", icon=":material/tune:"):
+        for section, names in SECTIONS.items():
+            st.markdown(f"**{section}**")
+            try:
+                values |= _section(base, names)
+            except FkdError as error:
+                st.error(str(error), icon=":material/error:")
+                problems.append(error)
+    if problems:
+        raise problems[0]
+    return values
+
+
+def _section(base: TrainConfig, names: tuple[str, ...]) -> dict[str, Any]:
+    values = fields_grid(base, _key(), [name for name in names if name not in _APART])
+    if "augmentation" in names:
+        inner = [item.name for item in fields(base.augmentation)]
+        changed = fields_grid(base.augmentation, f"{_key()}.augmentation", inner, columns=4)
+        values["augmentation"] = replace(base.augmentation, **changed)
+    return values
+
+
+def _key() -> str:
+    return f"train.form.{st.session_state[_ROUND]}"

@@ -1,0 +1,63 @@
+"""The runs that wait: in order, to be moved and cancelled, the same for every session."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fkd.training import launch
+from fkd.training.waiting import Queue, read_waiting
+from fkd.ui.frame import errors_in_a_sentence
+from fkd.ui.train import keys
+from fkd.ui.train.attempts import attempt, show_failure
+
+_LOOK_S = 3.0
+_PLACE = "queue"
+
+
+def show_queue() -> None:
+    """The queue, looked at again every few seconds while there is one."""
+    launch.start_waiting()  # for the case that a worker was killed before it could start the next
+    show_failure(_PLACE)
+    if read_waiting():
+        st.fragment(_show, run_every=_LOOK_S)()
+
+
+def _show() -> None:
+    waiting = read_waiting()
+    if not waiting:
+        st.rerun()
+    with errors_in_a_sentence(), st.container(border=True, gap="small"):
+        st.markdown(f"**Waiting** :gray-badge[{len(waiting)}]")
+        for name, device in waiting:
+            _show_waiting(name, device)
+
+
+def _show_waiting(name: str, device: str) -> None:
+    queue = Queue(device)
+    rivals = queue.names
+    if name not in rivals:  # it has begun meanwhile
+        return
+    rank = rivals.index(name)
+    turn = f"number {rank + 1} for {device}" if rank or queue.is_busy() else f"is starting on {device}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{name}** · {turn}", width="stretch")
+        for icon, step, words in (("arrow_upward", -1, "Earlier"), ("arrow_downward", 1, "Later")):
+            st.button(
+                words,
+                key=f"queue.{words}.{name}",
+                icon=f":material/{icon}:",
+                type="tertiary",
+                disabled=not 0 <= rank + step < len(rivals),
+                on_click=attempt,
+                args=(_PLACE, launch.move, name, rank + step + 1),
+            )
+        look, cancel = ":material/visibility:", ":material/close:"
+        st.button("Open", key=f"queue.open.{name}", icon=look, type="tertiary", on_click=keys.open_run, args=(name,))
+        st.button(
+            "Cancel",
+            key=f"queue.cancel.{name}",
+            icon=cancel,
+            type="tertiary",
+            on_click=attempt,
+            args=(_PLACE, launch.stop, name),
+        )

@@ -1,0 +1,74 @@
+"""Work that a page has begun and waits for: shared by all sessions, with its progress and a way to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import streamlit as st
+
+from fkd.errors import FkdError
+from fkd.jobs import Job
+
+_LOOK_S = 0.5
+_KEPT = 100  # results of settings that nobody looks at any more are forgotten
+
+
+def begin(key: Hashable, title: str, work: Callable[[], Any]) -> None:
+    """Begin work, again where it has ended already; for a button's `on_click`."""
+    jobs = _jobs()
+    if is_under_way(key):
+        return
+    for old in [other for other, job in jobs.items() if job.done][: max(len(jobs) - _KEPT, 0)]:
+        jobs.pop(old, None)
+    jobs[key] = Job(title, work)
+
+
+def ensure(key: Hashable, title: str, work: Callable[[], Any]) -> None:
+    """Begin work that was never begun."""
+    if key not in _jobs():
+        begin(key, title, work)
+
+
+def forget(key: Hashable) -> None:
+    """Drop work with its result, and stop it where it is under way."""
+    job = _jobs().pop(key, None)
+    if job is not None:
+        job.stop()
+
+
+def is_under_way(key: Hashable) -> bool:
+    """Whether it has begun and not ended."""
+    job = _jobs().get(key)
+    return job is not None and not job.done
+
+
+def follow(key: Hashable) -> Any | None:
+    """What the work has returned; until then None, while its progress is shown, or why it failed."""
+    job = _jobs().get(key)
+    if job is None:
+        return None
+    if not job.done:
+        st.fragment(_show_progress, run_every=_LOOK_S)(key)
+        return None
+    try:
+        return job.result()
+    except FkdError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def _show_progress(key: Hashable) -> None:
+    """Progress and a button that stops the work; the page is drawn again at its end."""
+    job = _jobs().get(key)
+    if job is None or job.done:
+        st.rerun()
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(job.watch.share, job.watch.sentence() or "Starting", width="stretch")
+        st.button("Stop", key=f"work.stop.{key}", icon=":material/close:", on_click=forget, args=(key,))
+
+
+@st.cache_resource(show_spinner=False)
+def _jobs() -> dict[Hashable, Job]:
+    return {}
