@@ -15,6 +15,7 @@ from fkd.ui.explore.source import Source
 
 _CARD_PX = 170
 _WORST = 5
+_MOST_FACES = 0.9  # share of faces from which all are labelled by the same habit
 
 
 class Figure(NamedTuple):
@@ -98,7 +99,14 @@ def figures(source: Source) -> list[Figure]:
     near, suspects = (int(quality.flagged(check).sum()) for check in ("near duplicate", "suspected error"))
     people = kind_of_group(faces)
     return [
-        Figure("Faces", f"{n:,}", choice.ALL, None, f"{groups:,} {people}", f"Counted by {_how_grouped(faces)}."),
+        Figure(
+            "Faces",
+            f"{n:,}",
+            choice.ALL,
+            None,
+            f"{groups:,} {people.split()[0]}",
+            f"Of {groups:,} {people}, told apart by {_how_grouped(faces)}.",
+        ),
         Figure(
             f"All {k} points",
             f"{complete:,}",
@@ -136,7 +144,7 @@ def figures(source: Source) -> list[Figure]:
             shared,
             choice.SHARED,
             None,
-            f"{people} in {' and '.join(parts)}" if len(parts) > 1 else "only one file",
+            f"{people.split()[0]} in two files" if len(parts) > 1 else "only one file",
             f"{people.capitalize()} that are in more than one of the published files: a test on them tells too little.",
         ),
     ]
@@ -163,11 +171,16 @@ def side_sentence(faces: Dataset) -> str:
     if not np.isfinite(across).any():
         return "**Left and right** cannot be told: no face has both eyes labelled."
     share = float((across[np.isfinite(across)] > 0).mean())
+    if 1 - _MOST_FACES < share < _MOST_FACES:
+        return (
+            f"**Left and right are mixed up:** the left eye lies on the right of the picture, as it should, "
+            f"in only {share:.1%} of faces."
+        )
     whose, side = ("subject's", "right") if share >= 0.5 else ("viewer's", "left")
     warning = "" if share >= 0.5 else " They have changed places: mirroring and the other datasets take the subject's."
     return (
         f"**Left means the {whose} left:** the left eye lies on the {side} of the picture "
-        f"in {max(share, 1 - share):.1%} of faces.{warning}"
+        f"in {'every face' if share in (0, 1) else f'{max(share, 1 - share):.1%} of faces'}.{warning}"
     )
 
 
@@ -176,7 +189,7 @@ def shared_sentence(source: Source) -> str:
     faces = source.faces
     parts, people = published_parts(faces), kind_of_group(faces)
     if len(parts) < 2:
-        return f"**Train and test share nothing to count:** all faces are in one published file, `{next(iter(parts))}`."
+        return f"**Train and test** cannot share anybody: all faces are in one published file, `{next(iter(parts))}`."
     told = []
     for (first, second), shared in shared_groups(faces.groups, parts).items():
         smaller, larger = sorted((first, second), key=lambda name: len(np.unique(faces.groups[parts[name]])))
