@@ -13,8 +13,9 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,12 +25,13 @@ from fkd.paths import written_aside
 from fkd.weights import CARD_KEY, DIGEST_KEY, Card, find_weights, load_onnx_model, load_torch_model, weights_digest
 
 if TYPE_CHECKING:
-    from fkd.runtime import Prediction, TorchModel
+    from fkd.data.dataset import Dataset
+    from fkd.runtime import LoadedModel, Prediction, TorchModel
 
 OUTPUTS = ("points_px", "point_scores", "face_scores")
 MOST_APART_PX = 0.01
 _OPSET = 17
-_PARITY_FACES = 8
+_PARITY_FACES = 6
 
 
 @dataclass(frozen=True)
@@ -118,17 +120,22 @@ def _missing() -> FkdError:
     return FkdError("Exporting needs the package onnx; install it with: pip install onnx==1.23.2.")
 
 
-def _parity_predictions(model: Any) -> Prediction:
+def _parity_predictions(model: LoadedModel) -> Prediction:
     return model.predict(_parity_crops(model.card), flip=False)
 
 
 def _parity_crops(card: Card) -> np.ndarray:
     """(n, s, s) uint8: drawn faces, cut as the network knows them."""
-    from fkd.data.synthetic import synthetic_dataset
-
-    faces = synthetic_dataset(card.schema.name, count=_PARITY_FACES)
+    faces = _drawn_faces(card.schema.name)
     maps = card.crop.matrices(tight_boxes(faces.points_px), card.input_size)
     return np.stack([cut(image, m, card.input_size) for image, m in zip(faces.images_u8, maps, strict=True)])
+
+
+@cache
+def _drawn_faces(schema_name: str) -> Dataset:
+    from fkd.data.synthetic import synthetic_dataset
+
+    return synthetic_dataset(schema_name, count=_PARITY_FACES)
 
 
 def _apart(first: Prediction, second: Prediction, names: tuple[str, ...]) -> float:

@@ -23,7 +23,7 @@ class MeanShape(KeypointNetwork):
         self.shape_norm = nn.Parameter(torch.zeros(keypoints, 2))
 
     def forward(self, images: torch.Tensor) -> Output:
-        return Output(self.shape_norm.float().expand(len(images), -1, -1))
+        return Output(self.shape_norm.float().expand(images.shape[0], -1, -1))
 
     def layers(self) -> dict[str, nn.Module]:
         return {}
