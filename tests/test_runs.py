@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from fkd.training import launch
 from fkd.training.config import TrainConfig
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
+from fkd.training.torchrun import resolve_devices
 from fkd.training.waiting import Queue, next_ones, queues
 
 PATIENCE_S = 300
@@ -153,6 +155,72 @@ def test_a_place_counts_the_runs_that_share_a_device(root):
     assert queues() == {"cpu": ["a", "e", "c"], "cuda:0": ["b", "d"]}
     assert Queue("cpu").move("a", 9) and Queue("cpu").names == ["e", "c", "a"]
     assert not Queue("cpu").move("nobody", 0)
+
+
+def test_two_processes_give_the_losses_of_one(root):
+    """Every layer that sees more than one row, missing labels, and all kinds of augmentation; each epoch is a step."""
+    steps = ["data=few", "epochs=20", "batch_size=16", "validation_share=0.3", "precision=fp32", "input_size=64"]
+    strong = [f"augmentation.{name}=0.2" for name in ("light", "noise", "blur", "cover")]
+    small = ["learning_rate=0.0002", 'model_args={"widths": [8, 8, 8, 8], "blocks": 1}', "missing=mask"]
+    command = [sys.executable, "-m", "fkd", "train", "--recipe", "resnet", "--set", *steps, *strong, *small]
+    for name, device in (("one", "cpu"), ("two", "cpu,cpu")):
+        subprocess.run([*command, "--run", name, "--device", device], check=True, timeout=PATIENCE_S)
+    one, two = RunFolder.open("one").read_epochs(), RunFolder.open("two").read_epochs()
+    assert [record["step"] for record in two] == list(range(1, 21))
+    for figure in ("train_loss", "validation_loss", "validation_nme"):
+        np.testing.assert_allclose([r[figure] for r in two], [r[figure] for r in one], rtol=1e-4, atol=1e-4)
+    assert two[-1]["train_loss"] < 0.9 * two[0]["train_loss"]
+    assert RunFolder.open("two").read_status()["device"] == "cpu,cpu"
+
+
+def test_a_run_of_two_processes_is_stopped_resumed_and_fails_with_one_of_them(root):
+    folder = make("pair", 10_000)
+    launch.launch(folder, "cpu,cpu")
+    wait_for(folder.read_epochs)
+    assert queues() == {} and Queue("cpu").is_busy()
+    launch.stop("pair")
+    assert state("pair") == "stopped"
+    done = len(folder.read_epochs())
+    launch.resume("pair")
+    wait_for(lambda: len(folder.read_epochs()) > done)
+    assert [record["epoch"] for record in folder.read_epochs()][:done] == list(range(1, done + 1))
+    os.kill(_second_process(FileLock(folder.path / "lock").holder()["pid"]), signal.SIGKILL)
+    wait_for(lambda: state("pair") != "running")
+    assert state("pair") == "failed"
+    assert "One of the 2 processes has ended without a word" in folder.read_status()["reason"]
+    assert not Queue("cpu").is_busy()
+
+
+def _second_process(first):
+    """The other child of the torchrun that started the first process of a group."""
+    parents = {int(p.name): _parent(p) for p in Path("/proc").iterdir() if p.name.isdigit()}
+    (second,) = (pid for pid, parent in parents.items() if parent == parents[first] and pid != first)
+    return second
+
+
+def _parent(process):
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended
+        return None
+
+
+def test_what_cannot_train_together_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert resolve_devices("auto") == ["cuda:0"]
+    assert resolve_devices("cuda:0,cuda:1") == ["cuda:0", "cuda:1"]
+    assert resolve_devices("cuda", processes=2) == ["cuda:0", "cuda:1"]
+    assert resolve_devices("cpu", processes=2) == ["cpu", "cpu"]
+    for text, message in (
+        ("cuda:2", "'cuda:2' is not available"),
+        ("cpu,cuda:0", "cannot train together"),
+        ("cuda:1,cuda:1", "cannot train together"),
+    ):
+        with pytest.raises(FkdError, match=message):
+            resolve_devices(text)
+    with pytest.raises(FkdError, match="has started 3 processes for the 2 devices"):
+        resolve_devices("cpu,cpu", processes=3)
 
 
 def test_a_run_is_stopped_resumed_and_deleted(root, capsys):

@@ -8,15 +8,17 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fkd.training.group import Group
     from fkd.training.run import RunFolder
 
 HELP = "train a recipe"
+_DEVICE_HELP = "cpu, cuda, cuda:1, several as cuda:0,cuda:1 or cpu,cpu; auto takes a GPU where there is one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", help="name of the recipe (see below)")
     parser.add_argument("--data", help="datasets, joined with +, instead of the recipe's")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; auto takes a GPU where there is one")
+    parser.add_argument("--device", default="auto", help=_DEVICE_HELP)
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="settings to change (see below)")
     parser.add_argument("--run", help="name of the run's folder; made from recipe and time otherwise")
     parser.add_argument("--resume", action="store_true", help="go on with the run named by --run")
@@ -44,36 +46,59 @@ def _fields_help() -> str:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from fkd.training.config import TrainConfig
-    from fkd.training.launch import launch, turn
-    from fkd.training.loop import train
+    from fkd.training.group import Group, meet
+    from fkd.training.launch import launch
+    from fkd.training.torchrun import Place, resolve_devices, start_torchrun
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = _device(args.device)
-    folder = _folder(args)
+    if place := Place.here():
+        return _train(args, meet(), resolve_devices(args.device, place.local_size), place.local_rank)
+    devices = resolve_devices(args.device)
     if args.detach:
-        launch(folder, device)
+        folder = _folder(args)
+        launch(folder, ",".join(devices))
         print(f"{folder.name} trains in the background; see python -m fkd runs show {folder.name}")
         return 0
-    with turn(folder, device, queued=args.queued):
-        train(TrainConfig.from_dict(folder.read_config()), folder, device, resume=args.resume or args.queued)
+    if len(devices) > 1:
+        return start_torchrun(_in_each_process(args, _folder(args), devices), len(devices))
+    return _train(args, Group(), devices, 0)
+
+
+def _train(args: argparse.Namespace, group: Group, devices: list[str], number: int) -> int:
+    """Train on the device of this number; the first process of a group makes the run, and tells the others."""
+    from fkd.errors import FkdError
+    from fkd.training.config import TrainConfig
+    from fkd.training.launch import turn
+    from fkd.training.loop import train
+    from fkd.training.run import RunFolder
+
+    device = devices[number]
+    if not group.leads:
+        folder = RunFolder.open(group.wait_for_run())
+        try:
+            train(TrainConfig.from_dict(folder.read_config()), folder, device, resume=True, group=group)
+        except FkdError:
+            return 1  # what it says, the first process says
+        return 0
+    folder = _folder(args)
+    with turn(folder, ",".join(devices), queued=args.queued):
+        group.tell_run(folder.name)
+        config, resume = TrainConfig.from_dict(folder.read_config()), args.resume or args.queued
+        train(config, folder, device, resume=resume, group=group)
     last = folder.read_epochs()[-1:]
     if last:
         print(f"{folder.path}: epoch {last[0]['epoch']}, validation NME {last[0]['validation_nme']:.2f} %")
     return 0
 
 
-def _device(name: str) -> str:
+def _in_each_process(args: argparse.Namespace, folder: RunFolder, devices: list[str]) -> list[str]:
+    """The command that torchrun is to start."""
     import torch
 
-    from fkd.errors import FkdError
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise FkdError(f"The device {name!r} is not available here; use --device cpu.")
-    return "cuda:0" if name == "cuda" else name  # one device, one name, one queue
+    threads = args.threads or max(torch.get_num_threads() // len(devices), 1)
+    how = "--queued" if args.queued else "--resume"  # its folder is there already, with nothing to go on from
+    return ["train", "--run", folder.name, how, "--device", ",".join(devices), "--threads", str(threads)]
 
 
 def _folder(args: argparse.Namespace) -> RunFolder:

@@ -36,6 +36,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.images)
 
+    def part(self, rows: slice) -> Batch:
+        """Some rows of it."""
+        return Batch(self.images[rows], self.points_norm[rows], self.hidden[rows], self.is_face[rows])
+
 
 def input_maps(dataset: Dataset, frame: CropFrame | None, size: int) -> np.ndarray:
     """(n, 2, 3) maps from a network's crop to the dataset's pictures; without a frame the whole picture."""
@@ -75,11 +79,6 @@ class FaceBatches:
         for i in range(len(self)):
             rows = order[i * self.config.batch_size : (i + 1) * self.config.batch_size]
             yield self._augmented(rows, generator)
-
-    def in_order(self, batch_size: int = 256) -> Iterator[Batch]:
-        """Every face unchanged."""
-        for start in range(0, len(self.images_u8), batch_size):
-            yield self.unchanged(np.arange(start, min(start + batch_size, len(self.images_u8))))
 
     def unchanged(self, which: np.ndarray) -> Batch:
         """The faces of some rows as they are."""

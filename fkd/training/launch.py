@@ -24,6 +24,7 @@ from fkd.errors import FkdError
 from fkd.lock import FileLock
 from fkd.paths import PROJECT_ROOT, runs_root
 from fkd.training.run import RunFolder
+from fkd.training.torchrun import without_torchrun
 from fkd.training.waiting import Queue, next_ones
 
 _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
@@ -69,7 +70,8 @@ def _spawn(name: str, device: str) -> None:
         Queue(device).remove(name)
         return
     command = [sys.executable, "-m", "fkd", "train", "--run", name, "--queued", "--device", device]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")])}
+    path_of_modules = os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**without_torchrun(os.environ), "PYTHONPATH": path_of_modules}
     with (path / "log.txt").open("ab") as log:
         detached: dict[str, Any] = {"start_new_session": True, "stdin": subprocess.DEVNULL, "stdout": log}
         subprocess.Popen(command, stderr=log, env=environment, **detached)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from fkd.models import KeypointNetwork, create_model
 from fkd.training.batches import Batch, FaceBatches
 from fkd.training.config import TrainConfig
 from fkd.training.faces import RunFaces, load_faces
+from fkd.training.group import Group, Stopped, is_of_others, joined
 from fkd.training.objective import total_loss
 from fkd.training.progress import Progress
 from fkd.training.provenance import versions
@@ -29,13 +32,12 @@ from fkd.training.validation import Validation
 from fkd.weights import Card, save_weights
 
 _SEE_LOG = "; see log.txt"
+_GIVING_UP_S = 25.0  # after 30 torchrun kills
 
 
-class Stopped(Exception):
-    """The run was asked to stop; its last checkpoint stands."""
-
-
-def train(config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool = False) -> None:
+def train(
+    config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool = False, group: Group | None = None
+) -> None:
     """Train to the end of the schedule, or until asked to stop (SIGINT, SIGTERM).
 
     Args:
@@ -43,39 +45,41 @@ def train(config: TrainConfig, run: RunFolder, device: str = "cpu", resume: bool
         run: the folder that takes everything.
         device: torch device name.
         resume: go on from the run's checkpoint where there is one.
+        group: the processes that train together, of which the first writes; this one alone without it.
 
     Raises:
         FkdError: data missing or changed, the loss no longer a number, or memory or disk full; the run says why.
     """
+    group = group or Group()
     try:
-        with _stop_on_signals():
-            trainer = Trainer(config, run, torch.device(device))
-            if resume and run.checkpoint.exists():
-                trainer.load_checkpoint()
-            else:
-                run.cut_metrics(0)  # a run killed before its first checkpoint may have left a line
+        with _stop_on_signals(group, run), joined(group, torch.device(device)):
+            trainer = Trainer(config, run, torch.device(device), group)
+            trainer.begin(resume)
             trainer.run_epochs()
     except Stopped:
-        run.write_status("stopped")
-        run.log("stopped; --resume goes on from the last epoch")
-    except OSError as error:
-        # Not even the status may fit on a full disk; the sentence still reaches the caller.
-        with contextlib.suppress(OSError):
-            run.write_status("failed", reason=str(error))
-        raise FkdError(f"The run's folder {run.path} cannot be written ({error.strerror}); free some space.") from None
+        if group.leads:
+            run.write_status("stopped")
+            run.log("stopped; --resume goes on from the last epoch")
     except Exception as error:
-        reason = _in_one_sentence(error, config)
-        run.log(traceback.format_exc() if reason.endswith(_SEE_LOG) else reason)
-        run.write_status("failed", reason=reason)
+        reason = _in_one_sentence(error, config, run, group)
+        if group.leads:
+            run.write_failure(reason, traceback.format_exc() if reason.endswith(_SEE_LOG) else reason)
+        else:
+            group.tell_failure(reason)
         if isinstance(error, FkdError) or reason.endswith(_SEE_LOG):
             raise
         raise FkdError(reason) from error
 
 
-def _in_one_sentence(error: Exception, config: TrainConfig) -> str:
+def _in_one_sentence(error: Exception, config: TrainConfig, run: RunFolder, group: Group) -> str:
     """What happened and what to try, for the run's status."""
     if isinstance(error, FkdError):
         return str(error)
+    if is_of_others(error):
+        silent = f"One of the {group.size} processes has ended without a word, as if it was killed; resume the run."
+        return (group.failure_of_others() if group.leads else None) or silent
+    if isinstance(error, OSError):
+        return f"The run's folder {run.path} cannot be written ({error.strerror}); free some space, then resume."
     text = (str(error).strip() or "no message").splitlines()[0]
     # Torch's allocator for the CPU says so in words only.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
@@ -89,17 +93,22 @@ def _in_one_sentence(error: Exception, config: TrainConfig) -> str:
 class Trainer:
     """All state of a training; `load_checkpoint` restores it exactly."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, device: torch.device) -> None:
-        self.config, self.run, self.device = config, run, device
+    def __init__(self, config: TrainConfig, run: RunFolder, device: torch.device, group: Group | None = None) -> None:
+        self.config, self.run, self.device, self.group = config, run, device, group or Group()
         torch.manual_seed(config.seed)
         faces = load_faces(config, run)
         self.schema = faces.train.schema
         self._record(faces)
         self.train_faces = FaceBatches(faces.train, config, device)
-        self.validation = Validation(faces.validation, config, device)
+        self.validation = Validation(faces.validation, config, device, self.group)
+        self.batch_size = min(config.batch_size, len(faces.train))
+        if self.batch_size < self.group.size:
+            raise FkdError(f"{self.group.size} processes cannot share batches of {self.batch_size} faces; take fewer.")
         network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
+        self.group.prepare(network, self.batch_size)
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.forward = torch.compile(self.network) if config.compile else self.network
+        called: Any = torch.compile(self.network) if config.compile else self.network
+        self.forward = self.group.average_gradients(called, device)
         self.average = RunningMean(self.network, config.ema) if config.ema else None
         self.optimizer = _make_optimizer(self.network, config)
         self.steps = config.epochs * len(self.train_faces)
@@ -114,23 +123,34 @@ class Trainer:
         before = self.run.read_made_with()
         if before and before["data_hash"] != faces.made_with["data_hash"]:
             raise FkdError(f"The faces of {self.config.data} have changed since the run was started; start a new run.")
-        faces.write(self.run)
-        self.run.write_config(self.config.as_dict(), faces.made_with)
+        if self.group.leads:
+            faces.write(self.run)
+            self.run.write_config(self.config.as_dict(), faces.made_with)
+
+    def begin(self, resume: bool) -> None:
+        """Go on from the checkpoint where that is asked for and there is one, else start anew."""
+        if resume and self.run.checkpoint.exists():
+            self.load_checkpoint()
+        elif self.group.leads:
+            self.run.cut_metrics(0)  # a run killed before its first checkpoint may have left a line
+        self.group.check()  # nobody writes before all have read
 
     def run_epochs(self) -> None:
         """Train from the current epoch to the last, or until the validation faces show no more progress."""
         with Progress(
             self.run,
             self.device,
-            batch_size=self.config.batch_size,
+            batch_size=self.batch_size,
             epoch_steps=len(self.train_faces),
             epochs=self.config.epochs,
             done=self.epoch,
             seconds=self.seconds,
+            silent=not self.group.leads,
         ) as progress:
             while self.epoch < self.config.epochs and not self._out_of_patience():
                 self._run_epoch(progress)
-        self.run.write_status("finished", **self._so_far())
+        if self.group.leads:
+            self.run.write_status("finished", **self._so_far())
 
     def _so_far(self) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
@@ -145,7 +165,7 @@ class Trainer:
         images_per_s = progress.end_steps()
         self.seconds = progress.seconds
         measured = self.validation.measure(self.averaged_network)
-        record = {
+        record: dict[str, Any] = {
             "epoch": self.epoch + 1,
             "step": progress.step,
             "learning_rate": self._learning_rate(progress.step),
@@ -155,9 +175,12 @@ class Trainer:
             "seconds": round(self.seconds, 1),
             "memory_mb": peak_memory_mb(self.device),
         }
-        self.validation.write_samples(self.run.samples, self.epoch + 1, measured)
-        self._finish_epoch(record)
         self.epoch += 1
+        if record["validation_nme"] < self.best:
+            self.best, self.best_epoch = record["validation_nme"], self.epoch
+        if self.group.leads:
+            self.validation.write_samples(self.run.samples, self.epoch, measured)
+            self._finish_epoch(record)
         progress.end_epoch(record)
 
     def _train_one_epoch(self, progress: Progress) -> list[float]:
@@ -167,21 +190,37 @@ class Trainer:
         generator = torch.Generator(self.device).manual_seed(seed)
         self.network.train()
         losses: list[float] = []
+        unread: list[torch.Tensor] = []
         for batch in self.train_faces.epoch(generator):
-            losses.append(self._step(batch, progress.step))
-            progress.count(losses, self._learning_rate(progress.step))
-        return losses
+            self.group.check()
+            unread.append(self._step(batch.part(self.group.rows(len(batch))), progress.step))
+            progress.count()
+            # A GPU is not waited for in each step.
+            if self.device.type != "cuda" or progress.is_due:
+                losses += self._read(unread, progress.step)
+            if progress.is_due:
+                progress.tell(losses, self._learning_rate(progress.step))
+        return losses + self._read(unread, progress.step)
 
-    def _step(self, batch: Batch, step: int) -> float:
+    @staticmethod
+    def _read(unread: list[torch.Tensor], step: int) -> list[float]:
+        """The losses of the last steps, which are taken off the list; `FkdError` for one that is no number."""
+        values = torch.stack(unread).tolist() if unread else []
+        unread.clear()
+        for i, value in enumerate(values):
+            if not math.isfinite(value):
+                at = step - len(values) + i
+                raise FkdError(f"The loss is {value} at step {at}; try a lower learning rate or precision=fp32.")
+        return values
+
+    def _step(self, batch: Batch, step: int) -> torch.Tensor:
+        """Learn from this process's part of a batch; the loss is that of the whole."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step)
         images = batch.images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             output = self.forward(images)
-        loss = total_loss(output, batch, self.config, self.schema)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FkdError(f"The loss is {value} at step {step}; try a lower learning rate or precision=fp32.")
+        loss = total_loss(output, batch, self.config, self.schema, self.group.mean)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if self.config.clip_norm:
@@ -191,7 +230,7 @@ class Trainer:
         self.scaler.update()
         if self.average:
             self.average.update(self.network, step)
-        return value
+        return self.group.sum(loss.detach()) / self.group.size
 
     def _learning_rate(self, step: int) -> float:
         highest, warm_up = self.config.learning_rate, self.config.warm_up * self.steps
@@ -208,15 +247,14 @@ class Trainer:
 
     def _finish_epoch(self, record: dict[str, Any]) -> None:
         """Weights, then metrics, then the checkpoint that knows how long the metrics are."""
-        if record["validation_nme"] < self.best:
-            self.best, self.best_epoch = record["validation_nme"], record["epoch"]
+        if record["epoch"] == self.best_epoch:
             save_weights(self.run.weights, self.averaged_network, self._card())
         if self.config.keep_every and record["epoch"] % self.config.keep_every == 0:
             save_weights(self.run.snapshot(record["epoch"]), self.averaged_network, self._card())
         metrics_length = self.run.append_metrics(record)
         self.run.log(" ".join(f"{key}={value:.5g}" for key, value in record.items() if value is not None))
         state = {
-            "epoch": self.epoch + 1,
+            "epoch": self.epoch,
             "best": self.best,
             "best_epoch": self.best_epoch,
             "seconds": self.seconds,
@@ -243,8 +281,9 @@ class Trainer:
             raise FkdError(f"{self.run.checkpoint} is damaged ({error}); start a new run.") from None
         self.epoch, self.best, self.seconds = state["epoch"], state["best"], state["seconds"]
         self.best_epoch = state.get("best_epoch", self.epoch)
-        self.run.cut_metrics(state["metrics_length"])
-        self.run.log(f"resumed after epoch {self.epoch}")
+        if self.group.leads:
+            self.run.cut_metrics(state["metrics_length"])
+            self.run.log(f"resumed after epoch {self.epoch}")
 
     def _card(self) -> Card:
         config = self.config
@@ -258,7 +297,7 @@ class Trainer:
             training={
                 "recipe": config.recipe,
                 "config": config.as_dict(),
-                "epoch": self.epoch + 1,
+                "epoch": self.epoch,
                 "minutes": round(self.seconds / 60, 1),
                 "date": time.strftime("%Y-%m-%d"),
                 "versions": versions(),
@@ -313,15 +352,29 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Stopped`, and put the old handlers back."""
+def _stop_on_signals(group: Group, run: RunFolder) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Stopped`, in a group at the next point where all agree; handlers are put back."""
 
     def stop(signum: int, frame: object) -> None:
-        raise Stopped
+        if group.size == 1:
+            raise Stopped
+        if not group.stop_asked:
+            group.stop_asked = True
+            last_resort.start()
 
+    def give_up() -> None:
+        """Torchrun kills what does not end; a GPU that waits for a dead process never would."""
+        if group.leads:
+            reason = "Another process of the run does not answer; resume the run."
+            run.write_failure(group.failure_of_others() or reason, reason)
+        os._exit(1)
+
+    last_resort = threading.Timer(_GIVING_UP_S, give_up)
+    last_resort.daemon = True
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        last_resort.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -30,6 +30,7 @@ class Progress:
         epochs: epochs of the whole training.
         done: epochs that lie behind a resumed run.
         seconds: how long it has trained until now.
+        silent: only count, as the processes do that are not the first of their group.
     """
 
     def __init__(
@@ -42,14 +43,15 @@ class Progress:
         epochs: int,
         done: int,
         seconds: float,
+        silent: bool = False,
     ) -> None:
-        self.run, self.device = run, device
+        self.run, self.device, self.silent = run, device, silent
         self.batch_size, self.epoch_steps, self.steps = batch_size, epoch_steps, epoch_steps * epochs
         self.step, self.seconds = done * epoch_steps, seconds
         self._load = Load(device)
         self._beside_s = 0.0  # what an epoch takes besides its steps
         # Without a terminal no bar is drawn: a log would fill with it.
-        bar = {"total": self.steps, "initial": self.step, "desc": run.name, "disable": None}
+        bar = {"total": self.steps, "initial": self.step, "desc": run.name, "disable": silent or None}
         self._bar = tqdm(**bar, file=sys.stderr)
 
     def __enter__(self) -> Progress:
@@ -66,32 +68,37 @@ class Progress:
         self._epoch_started = self._line_started = time.perf_counter()
         self._epoch_first = self._line_first = self.step
 
-    def count(self, losses: Sequence[float], learning_rate: float) -> None:
-        """One step is done.
+    def count(self) -> None:
+        """One step is done."""
+        self.step += 1
+        self._bar.update()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to `tell`."""
+        return not self.silent and time.perf_counter() - self._line_started >= _BETWEEN_S
+
+    def tell(self, losses: Sequence[float], learning_rate: float) -> None:
+        """Write a line of metrics, but for the end of an epoch, which has its own; and the status.
 
         Args:
             losses: of every step of this epoch so far.
-            learning_rate: of this step.
+            learning_rate: of the last step.
         """
-        self.step += 1
-        self._bar.update()
-        passed = time.perf_counter() - self._line_started
-        if passed < _BETWEEN_S:
-            return
         new = self.step - self._line_first
-        rate = new * self.batch_size / passed
-        if self.step < self._epoch_first + self.epoch_steps:  # the epoch's own line is about to be written
+        images_per_s = new * self.batch_size / (time.perf_counter() - self._line_started)
+        if self.step < self._epoch_first + self.epoch_steps:
             self.run.append_metrics(
                 {
                     "epoch": self.step / self.epoch_steps,
                     "step": self.step,
                     "learning_rate": learning_rate,
                     "train_loss": float(np.mean(losses[-new:])),
-                    "images_per_s": round(rate, 1),
+                    "images_per_s": round(images_per_s, 1),
                     "seconds": round(self.seconds + time.perf_counter() - self._epoch_started, 1),
                 }
             )
-        self._write_status(rate, learning_rate)
+        self._write_status(images_per_s, learning_rate)
         self._line_started, self._line_first = time.perf_counter(), self.step
 
     def _write_status(self, images_per_s: float, learning_rate: float) -> None:
@@ -120,7 +127,7 @@ class Progress:
         """The epoch is measured and written; tell the terminal, or whatever reads the output."""
         self._beside_s = time.perf_counter() - self._steps_ended
         self._bar.set_postfix(loss=f"{record['train_loss']:.3f}", nme=f"{record['validation_nme']:.2f}%")
-        if not sys.stderr.isatty() and not _prints_into(self.run.path / "log.txt"):
+        if not self.silent and not sys.stderr.isatty() and not _prints_into(self.run.path / "log.txt"):
             print(
                 f"{self.run.name}: epoch {record['epoch']} of {self.steps // self.epoch_steps}, "
                 f"loss {record['train_loss']:.4f}, validation NME {record['validation_nme']:.2f} %, "

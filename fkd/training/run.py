@@ -15,6 +15,7 @@ samples/        predictions for a few validation faces after each epoch
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -108,8 +109,31 @@ class RunFolder:
 
         Device, start, epoch and best NME stay as they were where nothing newer is given.
         """
+        self._replace("status.json", json.dumps(self._status(state, progress)))
+
+    def _status(self, state: str, progress: dict[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in self.read_status().items() if key in _LASTING}
-        self._replace("status.json", json.dumps({**kept, "state": state, "heartbeat": time.time(), **progress}))
+        return {**kept, "state": state, "heartbeat": time.time(), **progress}
+
+    def write_failure(self, reason: str, details: str) -> None:
+        """Write the status `failed` and a log, as far as a full or read-only disk lets anybody write."""
+        with contextlib.suppress(OSError):
+            for half_written in self.path.rglob("*.tmp"):
+                half_written.unlink()
+        try:
+            self.write_status("failed", reason=reason)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._write_into_status("failed", reason=reason)
+        with contextlib.suppress(OSError):
+            self.log(details)
+
+    def _write_into_status(self, state: str, **progress: Any) -> None:
+        """Overwrite status.json where no other file can be made beside it."""
+        text = json.dumps(self._status(state, progress))
+        with (self.path / "status.json").open("r+", encoding="utf-8") as file:
+            file.write(text)
+            file.truncate()
 
     def read_status(self) -> dict[str, Any]:
         """State and progress; empty before the first was written."""

@@ -15,8 +15,11 @@ from fkd.models import KeypointNetwork, Output, norm_to_px
 from fkd.runtime import Answer, flip_averaged
 from fkd.training.batches import Batch, FaceBatches
 from fkd.training.config import TrainConfig
+from fkd.training.group import Group
 from fkd.training.objective import total_loss
 from fkd.training.samples import SHOWN, Samples
+
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ class Measured:
 
 
 class Validation:
-    """Faces that training only watches."""
+    """Faces that training only watches; each process of a group predicts its share of them."""
 
-    def __init__(self, faces: Dataset, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, faces: Dataset, config: TrainConfig, device: torch.device, group: Group | None = None) -> None:
         if not len(faces):
             raise FkdError("No faces are left to validate on; raise validation_share or use a larger dataset.")
-        self.faces, self.config = faces, config
+        self.faces, self.config, self.group = faces, config, group or Group()
+        if len(faces) < self.group.size:
+            raise FkdError(f"{self.group.size} processes cannot share {len(faces)} validation faces; take fewer.")
         self.batches = FaceBatches(faces, config, device)
 
     def measure(self, network: KeypointNetwork) -> Measured:
@@ -69,15 +74,20 @@ class Validation:
         """Mean loss, and (n, k, 2) points in crop pixels."""
         was_training = network.training
         network.eval()
-        losses, points = [], []
-        for batch in self.batches.in_order():
+        schema, size = self.faces.schema, self.config.input_size
+        crop_px = torch.zeros(len(self.faces), len(schema), 2)
+        loss = torch.zeros(())
+        for rows in np.array_split(np.arange(len(self.faces)), -(-len(self.faces) // _BATCH)):
+            self.group.check()
+            mine = rows[self.group.rows(len(rows))]
+            batch = self.batches.unchanged(mine)
             output = network(torch.cat([batch.images, batch.images.flip(3)]))
-            both_px = norm_to_px(output.points_norm, self.config.input_size).float().cpu().numpy()
-            points.append(flip_averaged(Answer(both_px), self.faces.schema, self.config.input_size).points_px)
+            answer = Answer(norm_to_px(output.points_norm, size).float().cpu().numpy())
+            crop_px[mine] = torch.from_numpy(flip_averaged(answer, schema, size).points_px)
             direct = Output(*(None if part is None else part[: len(batch)] for part in output))  # type: ignore[arg-type]
-            losses.append(total_loss(direct, batch, self.config, self.faces.schema) * len(batch))
+            loss += total_loss(direct, batch, self.config, schema, self.group.mean).cpu() * len(rows)
         network.train(was_training)
-        return float(torch.stack(losses).sum()) / len(self.faces), np.concatenate(points)
+        return float(self.group.sum(loss)) / self.group.size / len(self.faces), self.group.sum(crop_px).numpy()
 
     def write_samples(self, samples: Samples, epoch: int, measured: Measured) -> None:
         """Keep what was predicted for the faces that are shown, and the worst."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fkd.paths import runs_root
 from fkd.lock import FileLock
+from fkd.paths import runs_root
 
 Waiting = list[tuple[str, str]]  # name and devices of each run
 
