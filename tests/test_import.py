@@ -1,13 +1,19 @@
 """Datasets of one's own: good ones arrive whole, bad ones leave one sentence and nothing else."""
 
 import io
+import os
 import stat
+import struct
+import time
 import zipfile
+import zlib
+from pathlib import PurePath
 
 import numpy as np
 import pytest
 
 from fkd.cli import main
+from fkd.cli.doctor import findings
 from fkd.crop import transform
 from fkd.data import dataset_names, is_available, load_dataset
 from fkd.data.importing import import_dataset
@@ -26,6 +32,34 @@ def root(tmp_path, monkeypatch):
 
 def take(content, name="mine", **options):
     return import_dataset([("faces.csv", content)], name, **options)
+
+
+def kaggle(rows):
+    return "\n".join([HEADER, *rows]).encode()
+
+
+def beside(*names):
+    """Files in the layout of 68 points, with the pictures in the folder that their table is called after."""
+    files = points68_files(names or ("ann_01.png", "bob_01.png"))
+    return {name.replace("pictures/", "faces/"): content for name, content in files.items()}
+
+
+def edited(before, after):
+    table = points68_files()["faces.csv"]
+    assert table.count(before.encode()) >= 1
+    return table.replace(before.encode(), after.encode(), 1)
+
+
+def headless():
+    return points68_files()["faces.csv"].split(b"\n", 1)[1]
+
+
+def enormous():
+    """A PNG of a few bytes whose header says 50,000 x 50,000 pixels."""
+    content = bytearray(points68_files()["pictures/ann_01.png"])
+    content[16:24] = struct.pack(">II", 50_000, 50_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    return bytes(content)
 
 
 def nothing_remains(root):
@@ -73,6 +107,34 @@ class TestGood:
         take("\n".join([HEADER, row, *kaggle_rows()]).encode())
         np.testing.assert_array_equal(load_dataset("mine").points_px[0, 0], [120.5, -4])
 
+    def test_semicolons_with_decimal_commas_and_a_mark(self):
+        header, *rows = kaggle(kaggle_rows(2)).decode().split("\n")
+        lines = [header.replace(",", ";"), *(row.replace(",", ";").replace(".", ",") for row in rows)]
+        take(("\ufeff" + "\r\n".join(lines)).encode())
+        np.testing.assert_array_equal(load_dataset("mine").points_px[:, 0], [[10, 11], [11, 12]])
+
+    def test_several_uploads_are_one_dataset(self):
+        files = [(PurePath(name).name, memoryview(content)) for name, content in beside().items()]
+        assert import_dataset(files, "mine").faces == 2
+        assert load_dataset("mine").rows.tolist() == ["faces/ann_01.png", "faces/bob_01.png"]
+
+    def test_rows_left_out_keep_their_numbers(self):
+        files = beside("ann_01.png", "bob_01.png", "eve_01.png")
+        files["faces.csv"] = files["faces.csv"].replace(b"bob_01.png,", b"bob_01.png,abc")
+        del files["faces/eve_01.png"]
+        done = take(zipped(files), skip_bad_rows=True)
+        assert done.faces == 1
+        assert [bad.row for bad in done.bad_rows] == [1, 2]
+
+    def test_half_a_label_is_none(self):
+        take(kaggle([kaggle_rows(1)[0].replace("10.0,", ",", 1), *kaggle_rows(1)]))
+        points = load_dataset("mine").points_px
+        assert np.isnan(points[0, 0]).all() and np.isfinite(points[0, 1:]).all()
+
+    def test_the_doctor_finds_it(self):
+        take(kaggle(kaggle_rows()))
+        assert any(found.startswith("mine: kaggle, ") for _, _, about, found in findings() if about == "data")
+
     def test_bad_rows_are_left_out_and_counted(self, tmp_path, capsys):
         rows = kaggle_rows(4)
         rows[1] = kaggle_rows(1, ["7"] * 9215)[0]
@@ -106,7 +168,25 @@ class TestBad:
             (good.replace("nose_tip_x,", "").encode(), "lacks the column 'nose_tip_x'"),
             (HEADER.encode(), "holds no rows"),
             (zipped({"faces.csv": points68_files()["faces.csv"]}), "'ann_01.png', which is not there"),
-            (zipped(points68_files(("ann_01.png", "ann_01.png"))), "not there|twice"),
+            (zipped(beside("ann_01.png", "ann_01.png")), "row 1: names the picture 'ann_01.png' twice"),
+            (zipped(beside() | {"faces/bob_01.png": b""}), r"row 1: bob_01\.png is empty"),
+            (zipped(beside() | {"faces/bob_01.png": enormous()}), r"row 1: bob_01\.png has too many pixels"),
+            (zipped(beside() | {"faces.csv": edited(",135", "")}), "135 columns of coordinates .'135' is missing"),
+            (zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,1,")}), "row 1: 138 columns"),
+            (zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,abc")}), "row 1: a coordinate is not"),
+            (
+                zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,9e9")}),
+                "a coordinate is beyond",
+            ),
+            (zipped(beside() | {"faces.csv": headless()}), "needs a first line that names the columns"),
+            (zipped(beside() | {"faces.csv": "\u00e9".encode("latin-1") + points68_files()["faces.csv"]}), "UTF-8"),
+            (good.replace("Image", "Picture").encode(), "lacks the column 'Image'"),
+            (good.replace("nose_tip_y", "nose_tip_x").encode(), "has twice the column 'nose_tip_x'"),
+            (b"x" * (3 << 20), "No table of keypoints"),
+            (good.encode() + b"7" * (2 << 20), "more than 1,048,576 characters"),
+            (kaggle([*kaggle_rows(1), kaggle_rows(1, ["7"] * 9217)[0]]), "row 1: 9217 pixels"),
+            (kaggle([kaggle_rows(1, ["300"] * 9216)[0]]), "row 0: pixel value '300'"),
+            (kaggle([kaggle_rows(1)[0].replace("12.0", "twelve")]), "row 0: a coordinate is not a number"),
         ],
     )
     def test_one_sentence_and_nothing_remains(self, root, source, message):
@@ -163,6 +243,37 @@ class TestBad:
         take(self.good.encode(), "mine")
         with pytest.raises(FkdError, match="already"):
             take(self.good.encode(), "mine")
+
+    def test_uploads_of_the_same_name(self, root):
+        with pytest.raises(FkdError, match=r"Two files are called faces\.csv"):
+            import_dataset([("a/faces.csv", b"x"), ("b\\faces.csv", b"y")], "mine")
+        assert nothing_remains(root)
+
+    def test_no_uploads(self, root):
+        with pytest.raises(FkdError, match="choose a zip, or a CSV and its pictures"):
+            import_dataset([], "mine")
+        assert nothing_remains(root)
+
+    def test_no_row_can_be_used(self, root):
+        with pytest.raises(FkdError, match=r"no row that can be used; the first: faces\.csv, row 0: 1 pixels"):
+            take(kaggle(kaggle_rows(2, ["7"])), skip_bad_rows=True)
+        assert nothing_remains(root)
+
+    def test_a_stopped_import_leaves_nothing(self, root):
+        def stop(what, share):
+            if what.startswith("storing"):
+                raise FkdError("stopped")
+
+        with pytest.raises(FkdError, match="stopped"), listening(stop):
+            take(self.good.encode())
+        assert nothing_remains(root)
+
+    def test_what_a_killed_import_left_is_cleared_a_day_later(self, root):
+        for name, age_s in (("old", 90_000), ("new", 60)):
+            (root / f".importing-{name}").mkdir(parents=True)
+            os.utime(root / f".importing-{name}", (time.time() - age_s,) * 2)
+        take(self.good.encode())
+        assert sorted(path.name for path in root.iterdir()) == [".importing-new", "mine"]
 
     def test_a_place_that_cannot_be_written(self, tmp_path, monkeypatch):
         (tmp_path / "file").touch()

@@ -99,12 +99,13 @@ def _weights() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from fkd.data import SOURCES, is_available, load_dataset
+    from fkd.data import dataset_names, is_available, layout_of, load_dataset
     from fkd.paths import data_root
 
-    for name in SOURCES:
+    for name in dataset_names():
         if is_available(name):
-            place = "made on demand" if name.startswith("synthetic") else str(data_root() / name)
+            folder = data_root() / name
+            place = "made on demand" if name.startswith("synthetic") else f"{layout_of(folder)}, {folder}"
             yield True, False, "data", f"{name}: {place}"
             continue
         try:

@@ -32,9 +32,9 @@ def near_duplicate_clusters(images_u8: np.ndarray, threshold: float = SAME_SITTI
         return i
 
     for start in steps("comparing faces", range(0, len(flat), 1024)):
-        alike = flat[start : start + 1024] @ flat.T > threshold
+        alike = flat[start : start + 1024] @ flat[start:].T > threshold  # those before have met these already
         for a, b in np.argwhere(alike):
-            first, second = sorted((root(start + a), root(b)))
+            first, second = sorted((root(start + a), root(start + b)))
             parent[second] = first
     return np.array([root(i) for i in range(len(flat))])
 
