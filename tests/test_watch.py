@@ -215,30 +215,31 @@ def test_settings_and_log_can_be_read_and_saved(root: Path) -> None:
 
 
 def test_a_failed_run_says_why_and_how_to_go_on(root: Path) -> None:
-    copy(root, "failed", state="failed", reason="Memory ran out.", epoch=2, epochs=5)
+    copy(root, "failed", state="failed", reason="Memory ran out.")
     app = show(one_run, "failed")
     assert [error.value for error in app.error] == ["Memory ran out."]
-    assert "Resume goes on after epoch 2." in texts(app)
+    assert f"Resume goes on after epoch {EPOCHS}." in texts(app)
 
 
 def test_a_lost_run_says_so_and_a_stopped_one_how_to_go_on(root: Path) -> None:
-    for name, epoch in {"lost": 2, "unborn": None}.items():
-        folder = copy(root, name, state="running", epoch=epoch, epochs=5)
+    for name in ("lost", "unborn"):
+        folder = copy(root, name, state="running")
         with FileLock(folder.path / "lock"):  # its process is gone
             pass
-    assert "Resume goes on after epoch 2." in show(one_run, "lost").warning[0].value
+    (root / "unborn" / "metrics.jsonl").unlink()
+    assert f"Resume goes on after epoch {EPOCHS}." in show(one_run, "lost").warning[0].value
     assert "Resume starts it again." in show(one_run, "unborn").warning[0].value
-    copy(root, "stopped", state="stopped", epoch=1, epochs=5)
-    assert "Resume goes on after epoch 1." in texts(show(one_run, "stopped"))
+    copy(root, "stopped", state="stopped")
+    assert f"Resume goes on after epoch {EPOCHS}." in texts(show(one_run, "stopped"))
 
 
 def test_a_running_and_a_waiting_run_say_how_far_they_are(root: Path) -> None:
-    status = {"step": 5, "steps": 20, "seconds_left": 300, "load": 0.5, "memory_mb": 2048.0}
-    folder = copy(root, "live", state="running", epoch=1, epochs=5, **status)
+    status = {"step": 24, "steps": 30, "seconds_left": 300, "load": 0.5, "memory_mb": 2048.0}
+    folder = copy(root, "live", "epochs=6", state="running", **status)
     with FileLock(folder.path / "lock"):
         app = show(one_run, "live")
         bar = app.get("progress")[0].proto
-        assert (bar.value, bar.text) == (25, "Epoch 2 of 5 · step 5 of 20 · 5 min left")
+        assert (bar.value, bar.text) == (80, f"Epoch {EPOCHS + 1} of 6 · step 24 of 30 · 5 min left")
         shown = {metric.label: metric.value for metric in app.metric}
         assert (shown["Load"], shown["Memory"]) == ("50 %", "2.0 GB")
     copy(root, "next", state="waiting")
@@ -247,16 +248,23 @@ def test_a_running_and_a_waiting_run_say_how_far_they_are(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "share", "words"),
+    ("state", "status", "share", "words"),
     [
-        ({}, 0.0, ""),
-        ({"state": "running", "epoch": None, "epochs": 4}, 0.0, "Epoch 1 of 4"),
-        ({"state": "running", "epoch": 4, "epochs": 4, "step": 40, "steps": 40}, 1.0, "Epoch 4 of 4 · step 40 of 40"),
-        ({"state": "finished", "epoch": 3, "epochs": 4}, 0.75, "3 of 4 epochs"),
+        ("waiting", {"device": "cuda:1"}, 0.0, "Waits until cuda:1 is free."),
+        ("running", {}, 0.5, "Epoch 3 of 4"),  # its epochs are too short for a status between them
+        (
+            "running",
+            {"step": 30, "steps": 40, "seconds_left": 300},
+            0.75,
+            "Epoch 3 of 4 · step 30 of 40 · 5 min left",
+        ),
+        ("lost", {"state": "running", "step": 30, "steps": 40, "seconds_left": 300}, 0.5, "2 of 4 epochs"),
+        ("finished", {}, 0.5, "2 of 4 epochs"),  # it stopped early
     ],
 )
-def test_progress_in_words(status: dict, share: float, words: str) -> None:
-    assert watch.progress(status) == (share, words)
+def test_progress_in_words(state: str, status: dict, share: float, words: str) -> None:
+    measured = as_history([{"epoch": epoch, "validation_nme": 1.0} for epoch in (1, 2)])
+    assert watch.progress(launch.RunView("x", state, {"epochs": 4}, status), measured) == (share, words)
 
 
 def test_the_table_filters_by_state_setting_and_text(root: Path) -> None:

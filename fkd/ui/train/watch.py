@@ -6,7 +6,6 @@ It is drawn again every few seconds for as long as the run goes on, and not once
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,53 +45,49 @@ def _show_progress(name: str, state_before: str) -> None:
             st.rerun()
         if view.state != state_before:
             st.rerun()
+        history = read_history(RunFolder.open(name))
+        share, words = progress(view, history)
         with st.container(horizontal=True, vertical_alignment="center"):
             state_badge(view.state)
-            st.caption(_about(view), width="content")
-        _show_bar(view)
-        _say_what_to_do(view)
-        _show_figures(view, read_history(RunFolder.open(name)))
+            st.caption(" · ".join(_about(view) + ([] if view.state in GOING_ON else [words])), width="content")
+        if view.state in GOING_ON:
+            st.progress(share, words)
+        _say_what_to_do(view, history.epochs_done)
+        _show_figures(view, history)
 
 
-def _about(view: RunView) -> str:
-    parts = [view.config.get("recipe"), view.config.get("data"), view.status.get("device")]
-    if view.state not in GOING_ON:
-        parts.append(progress(view.status)[1])
-    return " · ".join(str(part) for part in parts if part)
+def _about(view: RunView) -> list[str]:
+    return [
+        str(part) for part in (view.config.get("recipe"), view.config.get("data"), view.status.get("device")) if part
+    ]
 
 
-def _show_bar(view: RunView) -> None:
-    if view.state == "waiting":
-        st.progress(0.0, f"Waits until {view.status.get('device', 'its device')} is free.")
-    elif view.state == "running":
-        share, text = progress(view.status)
-        st.progress(share, text or "Reads the data …")
-
-
-def progress(status: dict[str, Any]) -> tuple[float, str]:
-    """How far a run is, from 0 to 1, and the same in words with the time left; no words before it has begun.
+def progress(view: RunView, history: History) -> tuple[float, str]:
+    """How far a run is, from 0 to 1, and the same in words, with the time left while it trains.
 
     Args:
-        status: what the worker wrote last; older runs lack some of it.
+        view: the run; older ones, and those in their first seconds, lack some of their status.
+        history: what it has measured.
     """
-    epoch, epochs = status.get("epoch") or 0, status.get("epochs")
+    done, epochs = history.epochs_done, view.config.get("epochs") or view.status.get("epochs")
+    if view.state == "waiting":
+        return 0.0, f"Waits until {view.status.get('device', 'its device')} is free."
     if not epochs:
-        return 0.0, ""
-    step, steps = status.get("step"), status.get("steps")
-    share = step / steps if steps and step is not None else epoch / epochs
-    is_running = status.get("state") == "running"
-    words = [f"Epoch {min(epoch + 1, epochs)} of {epochs}" if is_running else f"{epoch} of {epochs} epochs"]
-    if steps and step is not None:
+        return 0.0, f"{done} epochs"
+    if view.state != "running":
+        return min(done / epochs, 1.0), f"{done} of {epochs} epochs"
+    step, steps, left_s = (view.status.get(key) for key in ("step", "steps", "seconds_left"))
+    words = [f"Epoch {min(done + 1, epochs)} of {epochs}"]
+    if steps:
         words.append(f"step {step:,} of {steps:,}")
-    if is_running and status.get("seconds_left") is not None:
-        words.append(f"{in_words(status['seconds_left'])} left")
-    return min(max(share, 0.0), 1.0), " · ".join(words)
+    if left_s is not None:
+        words.append(f"{in_words(left_s)} left")
+    return min(max(done / epochs, step / steps if steps else 0.0), 1.0), " · ".join(words)
 
 
-def _say_what_to_do(view: RunView) -> None:
+def _say_what_to_do(view: RunView, epochs_done: int) -> None:
     """Why a run has ended, where that is not as planned, and how it goes on."""
-    epoch = view.status.get("epoch")
-    after = f"Resume goes on after epoch {epoch}." if epoch else "Resume starts it again."
+    after = f"Resume goes on after epoch {epochs_done}." if epochs_done else "Resume starts it again."
     if view.state == "failed":
         st.error(
             f"{view.status.get('reason') or 'It failed without saying why; see its log.'}", icon=":material/error:"
