@@ -50,7 +50,7 @@ _PORTRAIT_SHARE = 0.1  # of each new portrait in the one that is remembered
 # From here on two portraits may show one person: faces of different people reach about 0.6, one face
 # a second later mostly 0.9.
 _LIKENESS = 0.55
-_CONFIRMING_LOOKS = 2
+_CONFIRMING_LOOKS = 1
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ class Tracker:
     """Follows the faces of one video or camera; one for each session, used by one thread at a time.
 
     Args:
-        model: the network; it may be shared, and looks once at each face, without its mirror image.
+        model: the network; it may be shared, and looks once at each face. One that gives no scores looks at
+            the mirror image too, as only the difference tells whether there still is a face.
         options: see there.
 
     Raises:
@@ -141,7 +142,7 @@ class Tracker:
     def __init__(self, model: LoadedModel, options: TrackOptions | None = None) -> None:
         self.options = options or TrackOptions()
         self._schema = model.card.schema
-        self._look = Looker(partial(model.predict, flip=False), model.card)
+        self._look = Looker(partial(model.predict, flip=not _gives_scores(model)), model.card)
         self._search = FaceSearch(self.options.min_face)
         self._next_id = 1
         self.reset()
@@ -319,6 +320,12 @@ class _Found:
     def of(cls, look: Look, index: int, frame: _Frame) -> _Found:
         portrait = _portrait(frame.image_rgb_u8, look.crops_to_photo[index], look.crops_gray_u8.shape[1])
         return cls(look.points_px[index], look.point_scores[index], float(look.scores[index]), portrait)
+
+
+def _gives_scores(model: LoadedModel) -> bool:
+    """Whether the network itself says how sure it is; asking it also warms it up."""
+    empty = np.zeros((1, model.card.input_size, model.card.input_size), np.uint8)
+    return bool(model.predict(empty, flip=False).face_scores[0] < 1)
 
 
 def _portrait(image_rgb_u8: np.ndarray, crop_to_photo: np.ndarray, crop_size: int) -> np.ndarray:

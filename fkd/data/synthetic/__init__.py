@@ -25,11 +25,10 @@ from fkd.data.synthetic.person import (
     draw_expression,
     draw_person,
     expressive_front,
-    measure_eyes,
-    measure_mouth,
 )
 from fkd.data.synthetic.surface import Surface, build_surface
 from fkd.data.synthetic.texture import paint
+from fkd.front_view import measure_eyes, measure_mouth
 from fkd.progress import steps
 from fkd.schema import KAGGLE15, Schema, get_schema, kaggle15_from_ibug68
 
@@ -143,6 +142,21 @@ def render_face(
     )
     middle = (size - 1) / 2 + shot.off_centre * size * max(0.0, 1 - shot.face_fraction)
     return _take(person, expression, shot, size, Framing(_tight_frame, middle, shot.face_fraction * size), rng)
+
+
+def synthetic_heads(count: int, seed: int = 0) -> np.ndarray:
+    """(count, 68, 3) float64 mm: points of people at random with an expression, seen from the front.
+
+    The frame is that of `SyntheticFace.model_points`.
+    """
+    heads = np.empty((count, 68, 3))
+    for index in range(count):
+        rng = np.random.default_rng([seed, 4, index])
+        person = draw_person(rng)
+        front = expressive_front(person, draw_expression(rng))
+        surface = build_surface(front, person)
+        heads[index] = surface.at(surface.azimuths(front), front[:, 1])
+    return heads
 
 
 def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_per_person: int = 4) -> Dataset:

@@ -149,8 +149,8 @@ class Expression:
     """What changes from one moment to the next.
 
     Attributes:
-        eye_opening: subject's right and left eye, lid gap / eye width (see `measure_eyes`).
-        mouth_opening: inner lip gap / mouth width (see `measure_mouth`).
+        eye_opening: subject's right and left eye, lid gap / eye width (see `fkd.front_view`).
+        mouth_opening: inner lip gap / mouth width (see `fkd.front_view`).
         mouth_width: mouth width / distance of the outer eye corners.
         smile: -0.3 to 1: how far the corners of the mouth go up.
         brow_raise_mm: how far the brows go up.
@@ -224,26 +224,3 @@ def _move_mouth(points: np.ndarray, expression: Expression) -> None:
     drop = np.clip((np.arange(17) - 1) / 5, 0, 1) * np.clip((15 - np.arange(17)) / 5, 0, 1)
     y[:17] += 0.6 * gap * drop
     x[31:36] *= 1 + 0.08 * max(smile, 0)
-
-
-def measure_eyes(front_mm: np.ndarray) -> tuple[float, float]:
-    """Opening of the subject's right and left eye, from the front view (68, 2) in mm.
-
-    Opening is the mean height between the two pairs of lid points (37 and 41, 38 and 40 on the
-    right) over the width between the corners (36 and 39), heights along y and widths along x.
-    """
-    x, y = front_mm[:, 0], front_mm[:, 1]
-    right = (y[41] - y[37] + y[40] - y[38]) / 2 / (x[39] - x[36])
-    left = (y[47] - y[43] + y[46] - y[44]) / 2 / (x[45] - x[42])
-    return float(right), float(left)
-
-
-def measure_mouth(front_mm: np.ndarray) -> tuple[float, float]:
-    """Mouth opening and mouth width, from the front view (68, 2) in mm.
-
-    Opening is the height between the inner lips (62 to 66) over the width of the mouth (48 to
-    54); width is that width over the distance of the outer eye corners (36 to 45).
-    """
-    x, y = front_mm[:, 0], front_mm[:, 1]
-    width = x[54] - x[48]
-    return float((y[66] - y[62]) / width), float(width / (x[45] - x[36]))
