@@ -209,6 +209,8 @@ def _open(path: Path) -> InputContainer:
 def _video_stream(path: Path, container: InputContainer) -> av.VideoStream:
     """The stream that is shown; a sound file's cover picture is none."""
     shown = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not shown and not container.streams.audio:
+        raise _unreadable(path)
     if not shown:
         raise FkdError(f"{path} has no picture, only sound; choose a video.")
     if shown[0].width * shown[0].height > MAX_PIXELS:
@@ -315,7 +317,7 @@ class _Sound:
         self._source = self._container.streams.audio[0]
         self._origin_s = max(0, self._container.start_time or 0) / av.time_base
         self._packets: Iterator[av.Packet] = iter(self._container.demux(self._source))
-        self._time_s = 0.0
+        self._time_s, self._is_over = 0.0, False
 
     def close(self) -> None:
         self._container.close()
@@ -331,14 +333,13 @@ class _Sound:
 
     def mux_until(self, time_s: float) -> None:
         """Bring over everything up to a time of the clip, in its order with the picture."""
-        while self._time_s <= time_s:
+        while not self._is_over and self._time_s <= time_s:
             try:
                 self._mux(next(self._packets))
             except (StopIteration, av.FFmpegError):
-                self._time_s = float("inf")
+                self._is_over = True
                 if not self._copies:
                     self._target.mux(self._stream.encode(None))
-                return
 
     def _mux(self, packet: av.Packet) -> None:
         if packet.pts is not None:

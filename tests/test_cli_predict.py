@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from fkd import paths
 from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.models import create_model
+from fkd.pipeline.write import VIDEO_COLUMNS
 from fkd.schema import KAGGLE15
+from fkd.video import read_frames
 from fkd.weights import Card, save_weights
+from tests.clips import cut_short, moving_face, write_clip
 
 TIGHT_BOX = "170,75,270,175"  # round the astronaut's face
 
@@ -71,6 +75,8 @@ def test_a_folder_gives_a_line_for_each_picture(
     told = capsys.readouterr()
     assert told.out == ""
     assert "torn.jpg is not a picture" in told.err
+    faces = len(records["astronaut.png"]["faces"])
+    assert re.search(rf"^fkd: 2 photos: {faces} faces?, 1 failure, \d+\.\d s$", told.err, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name_in_csv", ["{folder}/astronaut.png", "astronaut.png", "./astronaut.png"])
@@ -143,8 +149,8 @@ def test_drawing_over_the_photos_is_refused(photos: Path, weights: str, capsys: 
     [
         ("absent.jpg", "does not exist"),
         ("torn.jpg", "is not a picture"),
-        ("clip.mp4", "is a video; only pictures are read so far"),
-        ("empty", "holds no pictures"),
+        ("clip.mp4", "does not exist"),
+        ("empty", "holds no pictures and no videos"),
     ],
 )
 def test_nothing_to_read_is_a_failure_with_one_line(
@@ -155,6 +161,91 @@ def test_nothing_to_read_is_a_failure_with_one_line(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_a_video_among_photos_gives_a_line_for_each_frame(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(photos / "sub" / "astronaut.mp4", moving_face(8), [n / 25 for n in range(8)])
+    out, drawn = tmp_path / "out.jsonl", tmp_path / "drawn"
+    flags = ("--min-face-score", 0, "--track-find-score", 0, "--track-keep-score", 0)
+    assert predict(photos, "--weights", weights, "--out", out, "--draw", drawn, *flags) == 0
+    records = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    frames = [record for record in records if "frame" in record]
+    assert len(records) == 8 + 3
+    assert [frame["frame"] for frame in frames] == list(range(8))
+    assert [frame["time_s"] for frame in frames] == pytest.approx([n / 25 for n in range(8)], abs=1e-3)
+    assert {frame["image"] for frame in frames} == {str(photos / "sub" / "astronaut.mp4")}
+    assert all(face["id"] >= 1 for frame in frames for face in frame["faces"])
+    assert any(frame["faces"] for frame in frames)
+    names = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.*"))
+    assert names == ["astronaut.png", "sub/astronaut.mp4", "sub/blank.png"]
+    assert len(list(read_frames(drawn / "sub" / "astronaut.mp4"))) == 8
+    assert "2 photos and 1 video of 8 frames: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_tables_of_videos_have_frame_and_time(photos: Path, weights: str, tmp_path: Path, ending: str) -> None:
+    clip = write_clip(tmp_path / "face.mkv", moving_face(4), [n / 25 for n in range(4)])
+    out = tmp_path / f"out.{ending}"
+    flags = ("--min-face-score", 0, "--track-find-score", 0, "--no-smoothing")
+    assert predict(clip, photos / "astronaut.png", "--weights", weights, "--out", out, *flags) == 0
+    table = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
+    assert tuple(table.columns) == VIDEO_COLUMNS
+    of_clip = table[table["image"] == str(clip)]
+    assert set(of_clip["frame"]) <= set(range(4)) and len(of_clip)
+    assert of_clip["time_s"].to_numpy() == pytest.approx(of_clip["frame"].to_numpy() / 25, abs=1e-3)
+    of_photo = table[table["image"] == str(photos / "astronaut.png")]
+    assert len(of_photo) and of_photo[["frame", "time_s"]].isna().all(axis=None)
+
+
+def test_a_damaged_video_is_used_as_far_as_it_goes(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, out = cut_short(write_clip(tmp_path / "face.mkv", moving_face(25)), 0.9), tmp_path / "out.jsonl"
+    assert predict(clip, "--weights", weights, "--out", out) == 0
+    told = capsys.readouterr().err
+    assert "is damaged or cut short" in told
+    assert f"1 video of {len(out.read_text().splitlines())} frames" in told
+
+
+def test_interrupting_leaves_nothing_behind(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "face.mp4", moving_face(6), [n / 25 for n in range(6)])
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fkd.pipeline.smooth.Smoother.__call__", interrupted)
+    out = tmp_path / "results"
+    assert predict(clip, "--weights", weights, "--out", out / "points.parquet", "--draw", out / "drawn") == 130
+    assert "stopped" in capsys.readouterr().err
+    assert not [path for path in out.rglob("*") if path.is_file()]
+
+
+def test_boxes_of_videos_are_refused(photos: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "boxes.csv").write_text("image,x0,y0,x1,y1\n")
+    assert predict(photos / "clip.mp4", "--weights", weights, "--boxes", photos / "boxes.csv") == 1
+    assert "--boxes is for photos" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_to_ends_the_work(
+    photos: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "file").write_text("")
+    assert predict(photos, "--weights", weights, "--draw", photos / "file" / "drawn") == 1
+    error = capsys.readouterr().err
+    assert "cannot be written" in error
+    assert error.count("\n") == 1
+
+
+def test_long_work_tells_a_log_how_far_it_is(
+    photos: Path, weights: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fkd.cli._LOGGED_EVERY_S", 0.0)
+    assert predict(photos, "--weights", weights) == 0
+    assert re.findall(r"^Predicting: (\d+)%", capsys.readouterr().err, re.MULTILINE) == ["33", "67", "100"]
 
 
 def test_unknown_weights_are_named(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

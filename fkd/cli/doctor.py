@@ -83,7 +83,7 @@ def _devices() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     try:
-        from fkd.weights import list_weights, read_card, weights_root
+        from fkd.weights import list_weights, onnx_hindrance, read_card, weights_root
     except ImportError as error:
         yield False, True, "weights", str(error)
         return
@@ -94,6 +94,8 @@ def _weights() -> Iterator[Finding]:
         try:
             card = read_card(name)
             yield True, True, "weights", f"{name}: {card.schema.name}, {card.input_size} px, {card.model}"
+            if hindrance := onnx_hindrance(name):
+                yield False, False, "weights", hindrance
         except FkdError as error:
             yield False, True, "weights", str(error)
 
