@@ -221,7 +221,7 @@ def weights_digest(path: Path) -> str:
 def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     """Write weights in half precision, aside and then renamed, so that no half file is ever seen."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
         key: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
@@ -229,8 +229,7 @@ def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     }
     aside = path.with_name(f"{path.name}.tmp")
     try:
-        save_file(tensors, aside, metadata={CARD_KEY: card.to_json()})
-        aside.chmod(0o644)  # safetensors writes files that only their owner may read
+        aside.write_bytes(save(tensors, metadata={CARD_KEY: card.to_json()}))
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,16 +1,17 @@
-"""`python -m fkd runs`: list, show, stop, resume and delete runs, and order those that wait."""
+"""`python -m fkd runs`: list, show, stop, resume, rename, export and delete runs, and order those that wait."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fkd.training.launch import RunView
 
-HELP = "list, show, stop, resume and delete runs, and order those that wait"
+HELP = "list, show, stop, resume, rename, export and delete runs, and order those that wait"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "show": "settings, progress and last epochs of a run",
         "stop": "end a run in good order, or take it out of the queue",
         "resume": "go on with a run that was stopped, failed or lost",
+        "rename": "give a run that is not going on another name",
+        "export": "write a run's weights, settings, metrics and log into a zip archive",
         "delete": "delete a run's folder",
         "move": "give a waiting run another place in its queue",
     }.items():
@@ -28,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("name", metavar="RUN")
         if action == "resume":
             command.add_argument("--device", help="another device than before")
+        if action == "rename":
+            command.add_argument("new_name", metavar="NEW")
+        if action == "export":
+            command.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="the archive to write")
         if action == "delete":
             command.add_argument("--yes", action="store_true", help="without asking")
         if action == "move":
@@ -50,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
         launch.resume(args.name, args.device)
     elif args.action == "move":
         launch.move(args.name, args.place)
+    elif args.action == "rename":
+        launch.rename(args.name, args.new_name)
+    elif args.action == "export":
+        _export(args.name, args.out)
     elif args.action == "delete" and (args.yes or _confirmed(args.name)):
         launch.delete(args.name)
     if args.action in ("stop", "resume", "move"):
@@ -96,6 +107,22 @@ def _show(view: RunView) -> None:
     print(json.dumps({**view.config, "made_with": folder.read_made_with()}, indent=2))
     for record in folder.read_epochs()[-5:]:
         print("  ".join(f"{key} {value:.5g}" for key, value in record.items() if value is not None))
+
+
+def _export(name: str, out: Path) -> None:
+    from fkd.errors import FkdError
+    from fkd.training.launch import write_zip
+
+    aside = out.with_name(f"{out.name}.tmp")
+    try:
+        with aside.open("wb") as file:
+            write_zip(name, file)
+        aside.replace(out)
+    except OSError as error:
+        raise FkdError(f"{out} cannot be written ({error.strerror}).") from None
+    finally:
+        aside.unlink(missing_ok=True)
+    print(out)
 
 
 def _confirmed(name: str) -> bool:

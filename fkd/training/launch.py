@@ -16,14 +16,15 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from fkd.errors import FkdError
 from fkd.lock import FileLock
 from fkd.paths import PROJECT_ROOT, runs_root
-from fkd.training.run import RunFolder
+from fkd.training.run import RunFolder, path_of
 from fkd.training.torchrun import without_torchrun
 from fkd.training.waiting import Queue, next_ones
 
@@ -31,6 +32,7 @@ _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
 _STOPPING_S = 60.0
 _TURN_S = 0.5
 _GOING_ON = ("running", "waiting")
+_ARCHIVED = ("best.safetensors", "config.json", "metrics.jsonl", "split.csv", "notes.csv", "status.json", "log.txt")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def view(name: str) -> RunView:
     status = folder.read_status()
     state = status.get("state", "lost")
     if state in _GOING_ON and not _is_going_on(folder, state, status):
-        state = "lost"
+        status = folder.read_status()  # it may have ended in good order meanwhile
+        state = "lost" if status["state"] == state else status["state"]
     return RunView(folder.name, state, folder.read_config(), status)
 
 
@@ -190,6 +193,28 @@ def delete(name: str) -> None:
         shutil.rmtree(RunFolder.open(name).path)
     except OSError as error:
         raise FkdError(f"{error.filename} cannot be deleted ({error.strerror}).") from None
+
+
+def rename(name: str, new_name: str) -> None:
+    """Give a run another name; `FkdError` while it is going on, and for a name that is taken or cannot be one."""
+    before, path = view(name), path_of(new_name)
+    if before.state in _GOING_ON:
+        raise FkdError(f"The run {name!r} is {before.state}; stop it first.")
+    if path.exists():
+        raise FkdError(f"There is a run {new_name!r} already; choose another name.")
+    try:
+        RunFolder.open(name).path.rename(path)
+    except OSError as error:
+        raise FkdError(f"The run {name!r} cannot be renamed ({error.strerror}).") from None
+
+
+def write_zip(name: str, file: BinaryIO) -> None:
+    """Write a run's weights, settings, metrics, split and log into a zip archive; `FkdError` for an unknown run."""
+    path = RunFolder.open(name).path
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file_name in _ARCHIVED:
+            if (path / file_name).is_file():
+                archive.write(path / file_name, f"{name}/{file_name}")
 
 
 def move(name: str, place: int) -> None:

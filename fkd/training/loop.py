@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import math
 import os
 import signal
@@ -99,6 +100,7 @@ class Trainer:
         faces = load_faces(config, run)
         self.schema = faces.train.schema
         self._record(faces)
+        self.faces = faces
         self.train_faces = FaceBatches(faces.train, config, device)
         self.validation = Validation(faces.validation, config, device, self.group)
         self.batch_size = min(config.batch_size, len(faces.train))
@@ -264,9 +266,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        aside = self.run.checkpoint.with_suffix(".tmp")
-        torch.save(state, aside)
-        aside.replace(self.run.checkpoint)
+        self.run.write_checkpoint(_as_bytes(state))
 
     def load_checkpoint(self) -> None:
         """Restore the state at the end of the last complete epoch."""
@@ -303,6 +303,13 @@ class Trainer:
                 "versions": versions(),
             },
         )
+
+
+def _as_bytes(state: dict[str, Any]) -> memoryview:
+    """What `torch.save` makes; written to a file by itself it would not say that a disk is full."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getbuffer()
 
 
 class RunningMean:

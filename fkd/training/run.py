@@ -30,6 +30,13 @@ _MADE_WITH = "made_with"
 _LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
 
 
+def path_of(name: str) -> Path:
+    """Where the run of a new name is to be; `FkdError` for what cannot be a name."""
+    if not name or Path(name).name != name or name.startswith("."):
+        raise FkdError(f"{name!r} cannot name a run; use letters, digits, '-' and '_'.")
+    return runs_root() / name
+
+
 class RunFolder:
     """Reads and writes one run's folder; safe to read while it is written."""
 
@@ -39,9 +46,7 @@ class RunFolder:
     @classmethod
     def create(cls, name: str) -> RunFolder:
         """A new folder under the runs' root; `FkdError` when there is one of this name."""
-        if not name or Path(name).name != name or name.startswith("."):
-            raise FkdError(f"{name!r} cannot name a run; use letters, digits, '-' and '_'.")
-        path = runs_root() / name
+        path = path_of(name)
         try:
             path.mkdir(parents=True)
         except FileExistsError:
@@ -114,6 +119,15 @@ class RunFolder:
     def _status(self, state: str, progress: dict[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in self.read_status().items() if key in _LASTING}
         return {**kept, "state": state, "heartbeat": time.time(), **progress}
+
+    def write_checkpoint(self, data: bytes | memoryview) -> None:
+        """Replace last.pt, once all of it is on the disk."""
+        aside = self.path / "last.pt.tmp"
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.checkpoint)
 
     def write_failure(self, reason: str, details: str) -> None:
         """Write the status `failed` and a log, as far as a full or read-only disk lets anybody write."""
