@@ -8,16 +8,21 @@ import json
 from pathlib import Path
 
 HELP = "measure speed against the usual way, both in one run"
-NAMES = ("data",)
+NAMES = ("data", "live", "predict", "train")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=NAMES, help="what to measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON too")
+    live = parser.add_argument_group("live")
+    live.add_argument("--clips", type=Path, metavar="DIR", help="folder of video files to follow faces in")
+    live.add_argument("--weights", default="ibug68", metavar="NAME", help="which network (default: %(default)s)")
+    live.add_argument("--mediapipe", type=Path, metavar="PYTHON", help="a Python that has requirements-bench.txt")
 
 
 def run(args: argparse.Namespace) -> int:
-    result = importlib.import_module(f"fkd.bench.{args.name}").measure()
+    options = {name: getattr(args, name) for name in ("clips", "weights", "mediapipe")} if args.name == "live" else {}
+    result = importlib.import_module(f"fkd.bench.{args.name}").measure(**options)
     text = json.dumps(result, indent=2)
     print(text)
     if args.json:
