@@ -207,7 +207,9 @@ def test_alignment_removes_shift_turn_and_size(faces: Dataset) -> None:
 def test_the_cloud_names_each_keypoint_with_its_count(faces: Dataset) -> None:
     chosen = [KEPT[2], 11]
     figure = cloud.cloud_figure(faces, cloud.raw_cloud(faces), chosen, [cloud.POINTS, cloud.ELLIPSES, cloud.DENSITY])
-    told = {trace.name: trace.hovertemplate for trace in figure.data if trace.name}
+    told = {trace.name: trace.hovertemplate for trace in figure.data if trace.name and not trace.showlegend}
+    told = {name: text for name, text in told.items() if text}
+    assert {trace.name for trace in figure.data if trace.showlegend is None and trace.legendgroup} == {"nose", "mouth"}
     assert set(told) == {"nose_tip", "mouth_left_corner"}
     assert "60 labels" in told["nose_tip"]
     assert "36 labels" in told["mouth_left_corner"]

@@ -14,8 +14,10 @@ from fkd.data.dataset import Dataset
 from fkd.data.splits import shared_groups, split
 from fkd.errors import FkdError
 from fkd.schema import KAGGLE15
+from fkd.training import loop
 from fkd.training.config import TrainConfig
 from fkd.training.faces import load_faces, split_faces
+from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 
 N = 200
@@ -134,6 +136,16 @@ class TestNotes:
         told = load_faces(settings("notes=true"), run).made_with["notes"]
         assert told["unfit_notes"] == 9
         assert told["flagged_faces"] == told["corrected_points"] == 0
+
+    def test_are_told_in_the_configuration_of_a_run(self, run: RunFolder) -> None:
+        small = ["data=people", "notes=true", "epochs=1", "batch_size=16", "input_size=32", "validation_share=0.1"]
+        config = get_recipe("mean-shape").with_settings(small)
+        run.write_config(config.as_dict())
+        loop.train(config, run)
+        assert run.read_config()["notes"] is True
+        assert run.read_made_with()["notes"]["flagged_faces"] == 1
+        assert (run.read_text("notes.csv") or "").count(",point,") == 6
+        assert run.read_status()["state"] == "finished"
 
 
 def test_flagging_every_face_leaves_nothing_to_learn_from(run: RunFolder) -> None:

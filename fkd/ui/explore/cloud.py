@@ -12,6 +12,7 @@ import streamlit as st
 from fkd.crop import cut, invert
 from fkd.data.dataset import Dataset
 from fkd.data.shape import score_shapes
+from fkd.schema import Schema
 from fkd.ui.explore.source import Source
 from fkd.ui.pictures import MODEBAR, picture_figure
 
@@ -68,16 +69,29 @@ def show_cloud(source: Source) -> None:
             persist_state="session",
             label_visibility="collapsed",
         )
-    keypoints = [i for i, group in enumerate(schema.group_of) if group in chosen]
+    keypoints = _choose_keypoints(schema, [i for i, group in enumerate(schema.group_of) if group in chosen])
     cloud = _cloud(source.key, frame == ALIGNED, source)
     figure = cloud_figure(source.faces, cloud, keypoints, layers)
     st.plotly_chart(figure, key="explore.cloud", config=MODEBAR, alt="Keypoints of all faces over the mean face")
-    st.caption(
-        "Click a name in the legend to hide a keypoint, twice to see it alone. Aligned: shift, turn and size removed."
-    )
+    st.caption("Hover over a point for its name and count. Aligned: shift, turn and size removed.")
 
 
-@st.cache_data(show_spinner="Laying the faces over each other …", max_entries=6)
+def _choose_keypoints(schema: Schema, offered: list[int]) -> list[int]:
+    """Switches for single keypoints, folded away: there may be 68 of them."""
+    names = [schema.keypoints[i] for i in offered]
+    with st.expander("Single keypoints", icon=":material/tune:"):
+        hidden = st.pills(
+            "Hidden keypoints",
+            names,
+            selection_mode="multi",
+            key=f"explore.hidden.{schema.name}",
+            persist_state="session",
+            help="Press a name to hide the keypoint, and again to bring it back.",
+        )
+    return [i for i in offered if schema.keypoints[i] not in hidden]
+
+
+@st.cache_resource(show_spinner="Laying the faces over each other …", max_entries=6)
 def _cloud(key: tuple, aligned: bool, _source: Source) -> Cloud:
     return aligned_cloud(_source.faces) if aligned else raw_cloud(_source.faces)
 
@@ -111,7 +125,7 @@ def cloud_figure(faces: Dataset, cloud: Cloud, keypoints: list[int], layers: lis
     for i in keypoints:
         points = cloud.points_px[:, i]
         count = int(np.isfinite(points).all(axis=1).sum())
-        common = {"name": schema.keypoints[i], "legendgroup": schema.keypoints[i]}
+        common = {"name": schema.keypoints[i], "legendgroup": schema.group_of[i], "showlegend": False}
         colour, told = schema.colours[i], f"{schema.keypoints[i]}<br>{count:,} labels<extra></extra>"
         if POINTS in layers:
             figure.add_scattergl(
@@ -130,10 +144,20 @@ def cloud_figure(faces: Dataset, cloud: Cloud, keypoints: list[int], layers: lis
                 mode="lines",
                 line={"color": colour, "width": 2},
                 hovertemplate=told,
-                showlegend=POINTS not in layers,
                 **common,
             )
-    return figure.update_layout(legend={"font": {"size": 11}, "itemsizing": "constant"})
+    _add_legend(figure, schema, keypoints)
+    return figure
+
+
+def _add_legend(figure: go.Figure, schema: Schema, keypoints: list[int]) -> None:
+    """One entry for each group, above the picture: names of single keypoints would fill a phone."""
+    colours = {schema.group_of[i]: schema.colours[i] for i in keypoints}
+    for group, colour in colours.items():
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=group, legendgroup=group, marker={"size": 10, "color": colour}
+        )
+    figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "font": {"size": 13}})
 
 
 def ellipse(points_px: np.ndarray) -> np.ndarray:
