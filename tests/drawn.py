@@ -1,8 +1,11 @@
 """Faces small enough to train on in a second, and weights without training."""
 
+from pathlib import Path
+
 import numpy as np
 
 from fkd.data.dataset import Dataset
+from fkd.data.kaggle import COORDINATES
 from fkd.schema import KAGGLE15
 
 # Three epochs of a dense network on 32x32 pixels.
@@ -24,3 +27,14 @@ def drawn_faces(n=80, side=32, name="drawn"):
     rows = np.array([f"face {i}" for i in range(n)])
     published = np.where(np.arange(n) % 10 == 0, "test", "training")
     return Dataset(name, KAGGLE15, images, points, rows, np.full(n, name), rows, published)
+
+
+def write_noise_faces(folder: Path, n=30):
+    """Faces of noise in Kaggle's layout, for processes that cannot be handed a dataset."""
+    rng = np.random.default_rng(0)
+    lines = [",".join([*COORDINATES, "Image"])]
+    for _ in range(n):
+        numbers = [f"{value:.2f}" for value in np.linspace(20, 70, len(COORDINATES)) + rng.uniform(-5, 5, 30)]
+        lines.append(",".join(numbers) + "," + " ".join(map(str, rng.integers(0, 256, 96 * 96))))
+    folder.mkdir(parents=True)
+    (folder / "training.csv").write_text("\n".join(lines))

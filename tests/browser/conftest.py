@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ FLAGS = (
 PATIENCE_S = 60  # a fresh server imports torch, and the machine may be busy
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]
@@ -44,11 +46,9 @@ def _is_up(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a fresh server that nobody has visited yet; one for each test module."""
-    port = _free_port()
-    log_file: Path = tmp_path_factory.mktemp("server") / "log.txt"
+@contextmanager
+def serve(log_file: Path, port: int) -> Iterator[str]:
+    """The app in a server of its own that nobody has visited yet; its address."""
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
     with log_file.open("w") as log:
         server = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=log, stderr=subprocess.STDOUT)
@@ -63,6 +63,13 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a fresh server; one for each test module."""
+    with serve(tmp_path_factory.mktemp("server") / "log.txt", free_port()) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
