@@ -12,7 +12,7 @@ from fkd.data.kaggle import COORDINATES
 from fkd.errors import FkdError
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
-from fkd.submission import check_submission
+from fkd.submission import check_submission, make_submission, write_submission
 from fkd.training.recipes import get_recipe
 from fkd.weights import Card, load_torch_model, save_weights
 from tests.uploads import zipped
@@ -69,6 +69,15 @@ def test_every_value_asked_for_is_answered_in_order_and_within_the_frame(folder,
     expected = np.clip(predicted, 0, 96)
     values = [float(row["Location"]) for row in rows]
     np.testing.assert_allclose(values, np.concatenate([expected, expected[:4], expected[::-1]]), atol=1e-3)
+
+
+@pytest.mark.data
+def test_kaggle_s_own_table_is_answered_in_full(tmp_path, monkeypatch, data_root):
+    monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path / "weights"))
+    save(tmp_path / "weights")
+    values = make_submission(load_torch_model("kaggle15"), data_root / "kaggle")
+    assert [row for row, _ in values] == [str(i) for i in range(1, 27_125)]
+    write_submission(tmp_path / "out.csv", values)
 
 
 def lacks_lookup(root):
