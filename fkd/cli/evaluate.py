@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="shipped names, or paths")
     parser.add_argument("--data", nargs="+", metavar="NAME", help="datasets; the ones trained on otherwise")
-    parser.add_argument("--split", default="test", help=f"{', '.join(SPLITS)}; test, the held-out faces, otherwise")
+    parser.add_argument("--split", default="test", choices=SPLITS, help="which faces; the held-out ones otherwise")
     parser.add_argument("--boxes", default="true", choices=BOXES, help="true ones, or those of the face detector")
     parser.add_argument("--no-box-errors", action="store_true", help="skip the measurement with wrong boxes")
     parser.add_argument("--folds", type=int, choices=(5,), help="mean and deviation over five folds, as stored")
@@ -39,11 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from fkd.errors import FkdError
-    from fkd.evaluate import SPLITS
     from fkd.paths import written_aside
 
-    if args.split not in SPLITS:
-        raise FkdError(f"Unknown split {args.split!r}; known are {', '.join(SPLITS)}.")
     if args.retrain and not args.folds:
         raise FkdError("--retrain goes with --folds 5.")
     results = _over_folds(args) if args.folds else _on_split(args)
