@@ -26,12 +26,12 @@ from fkd.weights import CARD_KEY, DIGEST_KEY, Card, find_weights, load_onnx_mode
 
 if TYPE_CHECKING:
     from fkd.data.dataset import Dataset
-    from fkd.runtime import LoadedModel, Prediction, TorchModel
+    from fkd.runtime import Prediction, TorchModel
 
 OUTPUTS = ("points_px", "point_scores", "face_scores")
 MOST_APART_PX = 0.01
 _OPSET = 17
-_PARITY_FACES = 6
+_DRAWN_FACES = 6
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def export_onnx(weights: str | Path, path: Path) -> Export:
     metadata = {CARD_KEY: model.card.to_json(), DIGEST_KEY: weights_digest(find_weights(weights))}
     with written_aside(path) as aside:
         aside.write_bytes(_halved(_traced(model), metadata))
-        direct, exported = (_parity_predictions(m) for m in (model, load_onnx_model(aside)))
+        crops = drawn_crops(model.card)
+        direct, exported = (each.predict(crops, flip=False) for each in (model, load_onnx_model(aside)))
         apart_px = _apart(direct, exported, ("points_px",))
         if not apart_px <= MOST_APART_PX:
             raise FkdError(f"The exported network differs from torch by {apart_px:.3g} px; nothing was written.")
@@ -120,11 +121,7 @@ def _missing() -> FkdError:
     return FkdError("Exporting needs the package onnx; install it with: pip install onnx==1.23.2.")
 
 
-def _parity_predictions(model: LoadedModel) -> Prediction:
-    return model.predict(_parity_crops(model.card), flip=False)
-
-
-def _parity_crops(card: Card) -> np.ndarray:
+def drawn_crops(card: Card) -> np.ndarray:
     """(n, s, s) uint8: drawn faces, cut as the network knows them."""
     faces = _drawn_faces(card.schema.name)
     maps = card.crop.matrices(tight_boxes(faces.points_px), card.input_size)
@@ -135,7 +132,7 @@ def _parity_crops(card: Card) -> np.ndarray:
 def _drawn_faces(schema_name: str) -> Dataset:
     from fkd.data.synthetic import synthetic_dataset
 
-    return synthetic_dataset(schema_name, count=_PARITY_FACES)
+    return synthetic_dataset(schema_name, count=_DRAWN_FACES)
 
 
 def _apart(first: Prediction, second: Prediction, names: tuple[str, ...]) -> float:

@@ -13,6 +13,7 @@ import torch
 
 import fkd
 from fkd import export, paths
+from fkd.bench.predict import measure
 from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.errors import FkdError
@@ -230,3 +231,12 @@ def test_models_of_68_points_are_mirrored_by_their_own_schema(shelf: Path) -> No
     model: LoadedModel = load_model("mine")
     direct, mirrored = model.predict(crops()), model.predict(crops()[:, :, ::-1])
     np.testing.assert_allclose(IBUG68.mirror(mirrored.points_px, 64)[..., 1], direct.points_px[..., 1], atol=1e-3)
+
+
+def test_the_measurement_compares_the_same_answers() -> None:
+    result = measure("ibug68", {1: 1, 2: 1})
+    assert set(result["milliseconds"]) == {"1", "2"}
+    one = result["milliseconds"]["1"]
+    assert result["ratio"] == pytest.approx(one["torch_fp32"] / one["onnxruntime"], abs=0.01)
+    assert result["apart_from_torch_fp32_px"]["onnxruntime"] < MOST_APART_PX
+    assert result["apart_from_torch_fp32_px"]["torch_bf16"] < 1

@@ -1,0 +1,87 @@
+"""Predicting face crops on one CPU thread: onnxruntime, which fkd takes, against torch in fp32 and in bf16.
+
+    python -m fkd bench predict --json predict.json
+
+Everybody sees the same crops with the same parameters, each crop once, without its mirror image. Sides take
+turns, and processor time is measured, which for one thread is the time it takes on a machine with nothing else to
+do; the median is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from fkd.export import drawn_crops
+from fkd.runtime import LoadedModel, Prediction
+from fkd.weights import load_model, load_torch_model
+
+HEADLINE = "torch fp32 / onnxruntime, milliseconds for one crop"
+WEIGHTS = "ibug68"
+_ROUNDS = {1: 40, 64: 5}
+
+
+def measure(weights: str = WEIGHTS, rounds: dict[int, int] | None = None) -> dict[str, Any]:
+    """Milliseconds of each side for one crop and for many; `ratio` is the headline.
+
+    Args:
+        weights: what to predict with; an exported file has to stand beside it.
+        rounds: how often each number of crops is predicted.
+    """
+    sides = _sides(weights)
+    crops = drawn_crops(load_torch_model(weights).card)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        milliseconds = {
+            str(count): _time(sides, np.resize(crops, (count, *crops.shape[1:])), repeats)
+            for count, repeats in (rounds or _ROUNDS).items()
+        }
+        answers = {name: predict(crops).points_px for name, predict in sides.items()}
+    finally:
+        torch.set_num_threads(before)
+    one = next(iter(milliseconds.values()))
+    return {
+        "bench": "predict",
+        "weights": weights,
+        "threads": 1,
+        "ratio": round(one["torch_fp32"] / one["onnxruntime"], 2),
+        "headline": HEADLINE,
+        "milliseconds": milliseconds,
+        "apart_from_torch_fp32_px": {
+            name: round(float(np.abs(points - answers["torch_fp32"]).max()), 5) for name, points in answers.items()
+        },
+    }
+
+
+def _sides(weights: str) -> dict[str, Callable[[np.ndarray], Prediction]]:
+    def direct(model: LoadedModel) -> Callable[[np.ndarray], Prediction]:
+        return lambda crops: model.predict(crops, flip=False)
+
+    in_bf16 = load_torch_model(weights)
+    in_bf16.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def bf16(crops: np.ndarray) -> Prediction:
+        with torch.autocast("cpu", torch.bfloat16):
+            return in_bf16.predict(crops, flip=False)
+
+    return {
+        "onnxruntime": direct(load_model(weights, runtime="onnx", threads=1)),
+        "torch_fp32": direct(load_torch_model(weights)),
+        "torch_bf16": bf16,
+    }
+
+
+def _time(sides: dict[str, Callable[[np.ndarray], Prediction]], crops: np.ndarray, rounds: int) -> dict[str, float]:
+    """Median milliseconds of processor time of each side; the first round warms up and is not counted."""
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds + 1):
+        for name, predict in sides.items():
+            start = time.process_time()
+            predict(crops)
+            spent[name].append(1000 * (time.process_time() - start))
+    return {name: round(float(np.median(values[1:])), 3) for name, values in spent.items()}
