@@ -37,11 +37,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def explore(page: Page, app_url: str) -> str:
-    """The page's address; it is open, and everything on it is drawn."""
+    """The page's address; it is open, though the synthetic faces on it may still be under way."""
     page.context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     page.goto(f"{app_url}/explore?section=Table")
-    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    expect(page.get_by_role("button", name="Add a dataset")).to_be_visible()
     return f"{app_url}/explore"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -20,7 +21,7 @@ from fkd.jobs import Job, Stopped
 from fkd.paths import data_root
 from fkd.ui.explore import keys
 from fkd.ui.frame import errors_in_a_sentence
-from fkd.ui.waiting import show_bar, stop_button, wait_for
+from fkd.ui.waiting import follow
 
 OWN, KAGGLE, YOUTUBE_FACES = "Your own", "Kaggle", "YouTube Faces"
 LAYOUTS = {"auto": "Either", "kaggle": "15 points", "points68": "68 points"}
@@ -28,6 +29,7 @@ STOP, SKIP = "Stop at the first", "Leave them out"
 _SUFFIXES = ["zip", "csv", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 _MOST_MB = 2000
 _SHOWN_ROWS = 10
+_IS_OPEN = "explore.adding.is_open"
 _SHOWN_JOB = "explore.adding"  # the name of the dataset whose job the dialog shows
 
 
@@ -37,10 +39,22 @@ def _jobs() -> dict[str, Job[Imported]]:
     return {}
 
 
-def add_dataset(kind: str = OWN) -> None:
-    """Open the dialog."""
-    st.session_state.pop(_SHOWN_JOB, None)
-    _dialog(kind)
+def open_dialog(kind: str | None) -> None:
+    """Open the dialog at one of its sides, or not; to be called in every run of the page."""
+    st.session_state[_IS_OPEN] = kind is not None
+    if kind is not None:
+        st.session_state.pop(_SHOWN_JOB, None)
+        _dialog(kind)
+
+
+def is_open() -> bool:
+    """Whether the latest run of the page has opened the dialog."""
+    return st.session_state[_IS_OPEN]
+
+
+def is_busy() -> bool:
+    """Whether somebody may want to press a button of a fragment: the dialog's, or one that stops a job."""
+    return is_open() or any(not job.done for job in _jobs().values())
 
 
 @st.dialog("Add a dataset", width="medium", on_dismiss=lambda: _forget_seen())
@@ -56,8 +70,7 @@ def _dialog(first: str) -> None:
     {OWN: _own, KAGGLE: _kaggle, YOUTUBE_FACES: _youtube_faces}[kind]()
     name = st.session_state.get(_SHOWN_JOB)
     if name in _jobs():
-        wait_for(_jobs()[name], f"adding.stop.{name}")
-        _show_outcome(name, "dialog")
+        follow(_jobs()[name], lambda: _show_outcome(name, "dialog"), f"adding.stop.dialog.{name}")
 
 
 def _own() -> None:
@@ -119,24 +132,15 @@ def _begin(name: str, title: str, work: Callable[[], Imported]) -> None:
 
 def show_jobs() -> None:
     """On the page itself: what is being added, or was and has not been acknowledged."""
-    if _jobs():
-        _show_jobs()
-
-
-@st.fragment(run_every=1.0)
-def _show_jobs() -> None:
     for name, job in list(_jobs().items()):
-        if job.done:
-            _show_outcome(name, "page")
-        else:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                show_bar(job, st.container(width="stretch").empty())
-                stop_button(job, f"adding.page.{name}")
+        follow(job, partial(_show_outcome, name, "page"), f"adding.stop.page.{name}")
 
 
 def _show_outcome(name: str, where: str) -> None:
     """What came of a job, and the way on."""
     imported = None
+    if name not in _jobs():  # acknowledged, and the page not drawn anew since
+        return
     with errors_in_a_sentence():
         try:
             imported = _jobs()[name].result()

@@ -16,7 +16,7 @@ from fkd.errors import FkdError
 from fkd.jobs import Job
 from fkd.paths import data_root
 from fkd.ui.explore import adding, keys
-from fkd.ui.waiting import wait_for
+from fkd.ui.waiting import follow, wait_for
 
 SYNTHETIC = {"synthetic15": "kaggle15", "synthetic68": "ibug68"}
 SYNTHETIC_FACES = 120  # enough to try everything on; more would take minutes to render
@@ -42,16 +42,18 @@ def choose_source() -> Source:
     names = sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
-        wanted = st.button("Add a dataset", icon=":material/add:")
-    if wanted:
-        adding.add_dataset()
+        wanted = adding.OWN if st.button("Add a dataset", icon=":material/add:") else None
     adding.show_jobs()
     if all(other in SYNTHETIC for other in names):
-        _say_how_to_begin()
+        wanted = _say_how_to_begin() or wanted
     elif name in SYNTHETIC:
         st.caption(":material/smart_toy: Synthetic faces of people who do not exist, rendered here.")
+    adding.open_dialog(wanted)
     signature = _signature(name)
     job = _job(name, signature)
+    if adding.is_busy() and not job.done:
+        follow(job, _show_faces)
+        st.stop()
     wait_for(job)
     try:
         return job.result()
@@ -60,15 +62,21 @@ def choose_source() -> Source:
         raise
 
 
-def _say_how_to_begin() -> None:
+def _show_faces() -> None:
+    """Draw the page anew once its faces are there, but not under an open dialog: it would close."""
+    if not adding.is_open():
+        st.rerun()
+
+
+def _say_how_to_begin() -> str | None:
+    """What the synthetic faces are, and which side of the dialog is asked for."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(width=420, gap="xsmall"):
             st.markdown("**:material/smart_toy: These are synthetic faces**")
             st.caption("People who do not exist, drawn here to try everything on, as no dataset has been added yet.")
-        if st.button("Import your own", type="primary", icon=":material/upload:"):
-            adding.add_dataset(adding.OWN)
-        if st.button("Fetch a published one", icon=":material/download:"):
-            adding.add_dataset(adding.KAGGLE)
+        own = st.button("Import your own", type="primary", icon=":material/upload:")
+        published = st.button("Fetch a published one", icon=":material/download:")
+    return adding.OWN if own else adding.KAGGLE if published else None
 
 
 def _signature(name: str) -> tuple:
