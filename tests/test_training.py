@@ -2,13 +2,21 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from fkd.augment import Augmentation
+from fkd.cli import main
 from fkd.data import SOURCES
 from fkd.data.dataset import Dataset
 from fkd.data.label_offsets import LABEL_OFFSETS_PX
@@ -359,18 +367,85 @@ def test_the_number_format_follows_the_device(monkeypatch):
     assert loop.compute_dtype("fp32", cuda) == torch.float32
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(config, monkeypatch):
+def full_disk(path):
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+@pytest.mark.parametrize("what", ["last.pt.tmp", "best.safetensors.tmp", "metrics.jsonl", "epoch-0002.tmp"])
+def test_a_disk_that_fills_up_ends_the_run_and_leaves_its_last_checkpoint(what, config, monkeypatch, capsys):
+    """Only the status can still be written, once what is half written has been deleted."""
+    config = config.with_settings(["epochs=2", "model=mlp", 'model_args={"widths": [4]}'])
     run = start(config, "full")
     loop.train(config.with_settings(["epochs=1"]), run)
-    before = run.checkpoint.read_bytes()
+    before, opened, load = run.checkpoint.read_bytes(), Path.open, loop.Trainer.load_checkpoint
+    (run.path / "half-written.tmp").write_bytes(b"...")
 
-    def no_space(*_):
-        raise OSError(28, "No space left on device")
+    def open_unless_full(path, mode="r", *args, **kwargs):
+        full = path.name == what or (path.name == "status.json.tmp" and (run.path / "half-written.tmp").exists())
+        return full_disk(path) if full and mode != "r" and "r" not in mode else opened(path, mode, *args, **kwargs)
 
-    monkeypatch.setattr(torch, "save", no_space)
-    with pytest.raises(FkdError, match="No space left on device"):
-        loop.train(config, run, resume=True)
+    def load_and_forget(trainer):
+        load(trainer)
+        trainer.best = float("inf")  # so that the second epoch writes weights, whatever it reaches
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", open_unless_full)
+        patch.setattr(loop.Trainer, "load_checkpoint", load_and_forget)
+        with pytest.raises(FkdError, match=r"cannot be written \(No space left on device\); free some space"):
+            loop.train(config, run, resume=True)
     assert run.checkpoint.read_bytes() == before
+    assert main(["runs", "show", "full"]) == 0
+    shown = capsys.readouterr().out
+    assert "failed" in shown and "No space left on device" in shown
+    loop.train(config, run, resume=True)
+    assert [record["epoch"] for record in run.read_epochs()] == [1, 2]
+
+
+def test_a_folder_that_is_read_only_has_the_reason_in_its_status(config, monkeypatch):
+    """Where no file can be made or renamed, those that are there can still be written into."""
+    config = config.with_settings(["epochs=2", "model=mlp", 'model_args={"widths": [4]}'])
+    run = start(config, "read-only")
+    loop.train(config.with_settings(["epochs=1"]), run)
+    run.write_status("running")
+
+    def refuse(path, *_):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(FkdError, match="Read-only file system"):
+        loop.train(config, run, resume=True)
+    assert run.read_status()["state"] == "failed"
+    assert "Read-only file system" in run.read_status()["reason"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts thirty processes, which takes a fork to be quick")
+def test_thirty_kills_lose_nothing(config):
+    """Kill -9 at random moments: between epochs, while files are written, and before the first epoch has ended."""
+    config = config.with_settings(["epochs=90", "model=mlp", 'model_args={"widths": [4]}', "batch_size=8"])
+    whole, killed = start(config, "whole"), start(config, "killed")
+    torch.set_num_threads(1)
+    loop.train(config, whole)
+    epoch_s = whole.read_status()["heartbeat"] - (whole.path / "split.csv").stat().st_mtime
+    epoch_s /= config.epochs
+    dice, kills = random.Random(0), 0
+    processes = multiprocessing.get_context("fork")
+    for kill in range(30):
+        worker = processes.Process(target=loop.train, args=(config, killed), kwargs={"resume": True})
+        worker.start()
+        known = len(killed.read_epochs())
+        ends = time.monotonic() + 120
+        while len(killed.read_epochs()) < known + kill % 3 and worker.is_alive() and time.monotonic() < ends:
+            time.sleep(0.002)
+        time.sleep(dice.random() * 2 * epoch_s)
+        worker.kill()
+        worker.join()
+        kills += worker.exitcode == -signal.SIGKILL
+        epochs = [record["epoch"] for record in killed.read_epochs()]
+        assert epochs == list(range(1, len(epochs) + 1)) and len(epochs) >= known - 1
+    assert kills == 30
+    loop.train(config, killed, resume=True)
+    assert len(losses_of(killed)) == config.epochs
+    assert losses_of(killed) == losses_of(whole)
 
 
 def test_a_damaged_checkpoint_is_named(config):
