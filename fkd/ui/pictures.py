@@ -11,8 +11,7 @@ import plotly.graph_objects as go
 
 from fkd.pipeline.draw import draw_points
 from fkd.schema import Schema
-
-MODEBAR = {"displaylogo": False, "scrollZoom": False, "toImageButtonOptions": {"format": "png", "scale": 2}}
+from fkd.ui.plots import tidy
 
 
 def thumbnail(image_gray_u8: np.ndarray, points_px: np.ndarray, schema: Schema, side: int) -> np.ndarray:
@@ -47,8 +46,7 @@ def picture_figure(image_u8: np.ndarray, height: int) -> go.Figure:
     hidden = {"showgrid": False, "zeroline": False, "showticklabels": False}
     figure.update_xaxes(range=[-0.5, columns - 0.5], constrain="domain", **hidden)
     figure.update_yaxes(range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", **hidden)
-    figure.update_layout(height=height, margin={"l": 0, "r": 0, "t": 8, "b": 8}, dragmode="pan", hovermode="closest")
-    return figure
+    return tidy(figure, height, dragmode="pan")
 
 
 def _data_uri(image_u8: np.ndarray) -> str:

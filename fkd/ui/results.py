@@ -16,7 +16,8 @@ from fkd.pipeline.draw import DrawOptions, draw_faces
 from fkd.pipeline.face import Face
 from fkd.schema import Schema
 from fkd.ui.photos import LAST_PHOTO, Analysis, Photo
-from fkd.ui.pictures import MODEBAR, picture_figure
+from fkd.ui.pictures import picture_figure
+from fkd.ui.plots import MODEBAR
 
 _STEPS = {"read": "Read", "detect": "Find faces", "crop": "Crop", "predict": "Predict", "draw": "Draw"}
 _FACES_AT_ONCE = 6

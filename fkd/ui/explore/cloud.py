@@ -14,7 +14,8 @@ from fkd.data.dataset import Dataset
 from fkd.data.shape import score_shapes
 from fkd.schema import Schema
 from fkd.ui.explore.source import Source
-from fkd.ui.pictures import MODEBAR, picture_figure
+from fkd.ui.pictures import picture_figure
+from fkd.ui.plots import MODEBAR
 
 RAW, ALIGNED = "As labelled", "Aligned"
 POINTS, DENSITY, ELLIPSES = "Points", "Density", "Ellipses"

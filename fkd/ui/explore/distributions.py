@@ -9,7 +9,7 @@ import streamlit as st
 from fkd.data.quality import CHECKS
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.source import Source
-from fkd.ui.pictures import MODEBAR
+from fkd.ui.plots import MODEBAR, tidy
 
 MEASURES = {
     "brightness": "Brightness, mean grey value",
@@ -76,7 +76,7 @@ def scatter_figure(source: Source, x: str, y: str) -> go.Figure:
             hovertemplate="%{customdata[1]}<br>%{x:.3g}, %{y:.3g}<extra></extra>",
         )
     )
-    figure.update_layout(height=420, margin={"l": 0, "r": 0, "t": 8, "b": 8}, dragmode="select")
+    tidy(figure, 420, dragmode="select")
     return figure.update_xaxes(title=MEASURES[x]).update_yaxes(title=MEASURES[y])
 
 
@@ -96,5 +96,5 @@ def histogram_figure(source: Source, measure: str) -> go.Figure:
     for check in CHECKS.values():
         if check.measure == measure and edges[0] <= check.threshold <= edges[-1]:
             figure.add_vline(check.threshold, line={"dash": "dot", "color": "#D55E00"}, annotation_text=check.name)
-    figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 20, "b": 8}, bargap=0)
+    tidy(figure, 220, margin={"l": 0, "r": 0, "t": 20, "b": 8}, bargap=0)
     return figure.update_xaxes(title=MEASURES[measure])

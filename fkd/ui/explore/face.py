@@ -15,7 +15,8 @@ from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.notes import change
 from fkd.ui.explore.source import Source
-from fkd.ui.pictures import MODEBAR, picture_figure
+from fkd.ui.pictures import picture_figure
+from fkd.ui.plots import MODEBAR
 
 _NAMES, _EXPECTED = "Names", "Expected points"
 _TAKEN_BACK = "explore.taken_back"

@@ -14,7 +14,8 @@ from fkd.data.shape import similarity
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.source import Source
-from fkd.ui.pictures import MODEBAR, picture_figure, with_points
+from fkd.ui.pictures import picture_figure, with_points
+from fkd.ui.plots import MODEBAR, tidy
 
 _BANDS = 150
 _MEAN_OF = 500  # faces in a mean picture
@@ -80,7 +81,7 @@ def matrix_figure(faces: Dataset) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", ticks="", tickfont={"size": 11})
     figure.update_xaxes(title="place in the file")
-    return figure.update_layout(height=480, margin={"l": 0, "r": 0, "t": 8, "b": 8})
+    return tidy(figure, 480)
 
 
 def _show_table(faces: Dataset) -> None:
