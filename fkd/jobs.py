@@ -6,14 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from fkd.errors import FkdError
 from fkd.progress import Watch, listening
 
 T = TypeVar("T")
 
 
-class Stopped(FkdError):
-    """The work was stopped by its user."""
+class Stopped(Exception):
+    """The work was stopped by its user; no `FkdError`, as there is nothing to mend."""
 
 
 class Job(Generic[T]):

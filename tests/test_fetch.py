@@ -10,6 +10,7 @@ import pytest
 
 from fkd.data import fetch
 from fkd.errors import FkdError
+from fkd.jobs import Stopped
 from fkd.progress import listening
 from tests.uploads import HEADER, kaggle_rows, points68_files, zipped
 
@@ -103,6 +104,22 @@ def test_what_has_come_stays_for_the_next_attempt(server, root, monkeypatch):
     fetch.download(server.url, part)
     assert part.read_bytes() == ARCHIVE
     assert server.ranges[-1] == f"bytes={len(ARCHIVE) // 2}-"
+
+
+def test_a_stopped_download_goes_on_where_it_was(server, root, monkeypatch):
+    monkeypatch.setattr(fetch, "_CHUNK", 1000)
+
+    def stop_halfway(what, share):
+        if what.startswith("downloading") and share > 0.5:
+            raise Stopped
+
+    with pytest.raises(Stopped), listening(stop_halfway):
+        fetch.fetch_youtube_faces(server.url)
+    assert left(root) == [".fetching"]
+    assert fetch.fetch_youtube_faces(server.url).faces == 2
+    begin = int(server.ranges[1].removeprefix("bytes=").rstrip("-"))
+    assert len(ARCHIVE) / 2 < begin < len(ARCHIVE)
+    assert left(root) == ["youtube_faces"]
 
 
 def test_a_file_that_changed_meanwhile_starts_anew(server, root):
