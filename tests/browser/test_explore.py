@@ -7,20 +7,22 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
+from fkd.bench.data import write_table
 from fkd.data.kaggle import COORDINATES
 
 pytestmark = pytest.mark.browser
 
 N, COMPLETE = 60, 36
 PATIENCE_MS = 240_000  # the first visitor of a server waits until every face is judged
+FIRST_X = "document.querySelector('.js-plotly-plot')._fullData[0].x[0]"  # of the first keypoint in a face's figure
 TYPICAL = np.array(
     [
         *((66, 37), (30, 37), (59, 38), (73, 38), (37, 38), (23, 38)),
@@ -45,7 +47,8 @@ def drawn_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             if i >= COMPLETE:
                 numbers[4:20] = [""] * 16
             file.write(",".join(numbers) + "," + " ".join(map(str, image.ravel())) + "\n")
-    places = {"FKD_DATA": root / "data", "FKD_CACHE": root / "cache", "FKD_WEIGHTS": root / "none"}
+    places = {"DATA": root / "data", "CACHE": root / "cache", "WEIGHTS": root / "none", "NOTES": root / "notes"}
+    places = {f"FKD_{name}": place for name, place in places.items()}
     before = {name: os.environ.get(name) for name in places}
     os.environ.update({name: str(place) for name, place in places.items()})
     yield
@@ -70,17 +73,17 @@ def figure(page: Page, label: str) -> str:
 
 
 def test_a_figure_opens_the_faces_behind_it_and_the_address_leads_there(page: Page, explore: str) -> None:
-    assert figure(page, "Complete") == "36"
+    assert figure(page, "All 15 points") == "36"
     assert figure(page, "Labels missing") == str(24 * 8)
     card = page.get_by_test_id("stVerticalBlock").filter(has=page.get_by_text("Labels missing")).last
     card.get_by_role("button", name="Show faces").click()
     expect(page.get_by_text("24 of 60 faces", exact=True)).to_be_visible()
-    expect(page).to_have_url(re.compile("show=missing"))
+    expect(page).to_have_url(re.compile("show=Missing"))
     page.goto(page.url)
     expect(page.get_by_text("24 of 60 faces", exact=True)).to_be_visible()
 
 
-def test_faces_follow_each_other_by_keyboard_and_a_flag_and_a_correction_can_be_saved(page: Page, explore: str) -> None:
+def test_faces_follow_each_other_by_keyboard(page: Page, explore: str) -> None:
     page.goto(f"{explore}?face=3")
     expect(page.get_by_text("4 of 60", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stPlotlyChart")).to_be_visible()
@@ -89,12 +92,75 @@ def test_faces_follow_each_other_by_keyboard_and_a_flag_and_a_correction_can_be_
     assert "face=4" in page.url
     page.keyboard.press("f")
     expect(page.get_by_role("button", name="Take the flag back")).to_be_visible()
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Flags and corrections as CSV").click()
-    lines = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text())))
-    assert [(line["row"], line["note"]) for line in lines] == [("4", "flag")]
+    page.keyboard.press("f")
+    expect(page.get_by_role("button", name="Flag for review")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("img", name="Face 0", exact=True)).to_be_visible()
+
+
+def type_first_x(page: Page, text: str) -> None:
+    """Type into the x of the first keypoint; the table is drawn on a canvas, so cells are found by place."""
+    expect(page.get_by_test_id("data-grid-canvas")).to_be_visible()
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    assert box is not None
+    page.mouse.dblclick(box["x"] + 185, box["y"] + 52)
+    page.locator("#portal input").fill(text)
+    page.keyboard.press("Enter")
+
+
+def first_x(page: Page) -> float:
+    return page.evaluate(FIRST_X)
+
+
+def test_what_is_noted_outlasts_a_reload_and_comes_back_from_a_file(page: Page, explore: str) -> None:
+    training_csv = Path(os.environ["FKD_DATA"]) / "kaggle" / "training.csv"
+    before = training_csv.read_bytes()
+    page.goto(f"{explore}?face=5")
+    expect(page.get_by_test_id("stPlotlyChart")).to_be_visible()
+    original = first_x(page)
+    type_first_x(page, "50.25")
+    expect(page.get_by_role("button", name="Notes: 0 flagged, 1 corrected")).to_be_visible()
+    page.wait_for_function(f"{FIRST_X} == 50.25")
+    page.get_by_role("button", name="Flag for review").click()
+    noted = page.get_by_role("button", name="Notes: 1 flagged, 1 corrected")
+    expect(noted).to_be_visible()
+
+    page.reload()
+    noted.click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Flags and corrections as CSV").click()
+    exported = Path(started.value.path()).read_bytes()
+    lines = list(csv.DictReader(io.StringIO(exported.decode())))
+    assert [(line["row"], line["note"], line["keypoint"], line["x"]) for line in lines] == [
+        ("5", "point", "left_eye_center", "50.250"),
+        ("5", "flag", "", ""),
+    ]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Take the corrections back").click()
+    page.get_by_role("button", name="Take the flag back").click()
+    expect(noted).not_to_be_visible()
+    page.wait_for_function(f"Math.abs({FIRST_X} - {original}) < 1e-3")
+
+    page.get_by_role("button", name="Notes").first.click()
+    file = {"name": "kaggle_notes.csv", "mimeType": "text/csv", "buffer": exported}
+    page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files([file])
+    expect(noted).to_be_visible()
+    page.wait_for_function(f"{FIRST_X} == 50.25")
+    assert training_csv.read_bytes() == before
+
+
+def test_the_address_leads_back_to_a_threshold_that_was_moved(page: Page, explore: str) -> None:
+    page.goto(f"{explore}?show=Bright&threshold=100")
+    counted = page.get_by_text(re.compile(r"^\d+ of 60 faces$"))
+    expect(counted).to_be_visible()
+    shown = counted.inner_text()
+    page.get_by_label("From").fill("130")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("threshold=130"))
+    expect(page.get_by_text(shown, exact=True)).not_to_be_visible()
+    moved = page.get_by_text(re.compile("of 60 faces|No face fits")).first.inner_text()
+    page.goto(page.url)
+    expect(page.get_by_text(moved, exact=True).first).to_be_visible()
 
 
 def test_every_section_is_drawn(page: Page, explore: str) -> None:
@@ -133,16 +199,61 @@ def test_the_page_fits_a_phone(page: Page, explore: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_times_are_printed(page: Page, explore: str) -> None:
-    """A warm view and a filter; the bounds are wide because the machine may be busy."""
+def timed(action: Callable[[], object], seen: Locator) -> float:
+    """Seconds from an action until something is seen."""
     started = time.perf_counter()
-    page.goto(explore)
+    action()
+    expect(seen).to_be_visible()
+    return time.perf_counter() - started
+
+
+def show_times(page: Page, address: str, faces: str) -> dict[str, float]:
+    """Seconds for the views of a dataset that a person waits for; `faces` is how many there are, as text."""
+    page.goto(address)
+    expect(page.get_by_text(f"{faces} faces", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    times = {"first view": timed(lambda: page.goto(address), page.get_by_role("img", name="Face 0", exact=True))}
+    strip = page.get_by_role("button", name="Show faces")
+    for number, name in ((1, "complete"), (2, "missing labels"), (4, "suspected errors")):
+        page.goto(address)
+        expect(page.get_by_role("img", name="Face 0", exact=True)).to_be_visible()
+        counted = page.get_by_text(re.compile(rf"^[\d,]+ of {faces} faces$"))
+        times[f"filter {name}"] = timed(strip.nth(number).click, counted)
+    page.goto(address)
     expect(page.get_by_role("img", name="Face 0", exact=True)).to_be_visible()
-    first_s = time.perf_counter() - started
-    started = time.perf_counter()
-    page.get_by_role("button", name="Show faces").nth(1).click()
-    expect(page.get_by_text("36 of 60 faces", exact=True)).to_be_visible()
-    filter_s = time.perf_counter() - started
-    print(f"first view {first_s:.2f} s, filter {filter_s:.2f} s")
-    assert first_s < 60
-    assert filter_s < 30
+    page.get_by_label("Sort by").click()
+    at_least = page.get_by_label("At least")
+    times["sort"] = timed(page.get_by_role("option", name="Brightness").click, at_least)
+    page.goto(address)
+    following = page.get_by_role("img", name="Face 24", exact=True)
+    times["next page"] = timed(page.get_by_role("button", name="2", exact=True).click, following)
+    page.goto(f"{address}&face=3")
+    expect(page.get_by_text(f"4 of {faces}", exact=True)).to_be_visible()
+    times["next face"] = timed(lambda: page.keyboard.press("ArrowRight"), page.get_by_text(f"5 of {faces}", exact=True))
+    page.goto(address)
+    seen = {
+        "Missing labels": page.get_by_text("What can be done about it"),
+        "Keypoints": page.get_by_text("Hover over a point"),
+        "Augmentation": page.get_by_text("Draw again"),
+        "Distributions": page.get_by_text("Drag a box"),
+        "Table": page.get_by_text("coordinate columns"),
+    }
+    for section, sign in seen.items():
+        times[section] = timed(page.get_by_role("radio", name=section).click, sign)
+    return times
+
+
+def test_the_times_are_printed(page: Page, explore: str) -> None:
+    """Whoever watches judges them: a busy machine is no failure."""
+    times = show_times(page, f"{explore}?data=kaggle", "60")
+    print("60 faces:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in times.items()))
+    assert set(times) > {"first view", "sort", "next face", "Keypoints"}
+
+
+@pytest.mark.long
+def test_the_times_with_all_of_kaggles_rows_are_printed(page: Page, explore: str) -> None:
+    folder = Path(os.environ["FKD_DATA"]) / "generated"
+    folder.mkdir()
+    write_table(folder / "training.csv", 7049)
+    times = show_times(page, f"{explore}?data=generated", "7,049")
+    print("7,049 faces:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in times.items()))
+    assert times["first view"] > 0
