@@ -45,11 +45,9 @@ _OWN_COURSE = 0.4
 # How far a lost face may have gone from where it was last expected, in sides, at once and per second.
 _REACH, _REACH_PER_S = 0.7, 3.0
 _LIKE_SIZE = 1.7
-_PORTRAIT_PX = 16
+_PORTRAIT_PX, _PORTRAIT_PART = 16, 0.65  # its side, and how much of a crop it shows: hardly any background
 _PORTRAIT_SHARE = 0.1  # of each new portrait in the one that is remembered
-# From here on two portraits may show one person: faces of different people reach about 0.6, one face
-# a second later mostly 0.9.
-_LIKENESS = 0.55
+_LIKENESS = 0.5  # of portraits, from which on a look far off its course may show the same person
 _CONFIRMING_LOOKS = 1
 
 
@@ -286,9 +284,10 @@ class Tracker:
 
     def _welcome(self, face: _Found, time_s: float) -> None:
         """Take up the lost track that this face most likely is, or begin a new one."""
-        lost = [track for track in self._tracks if track.seen_s < time_s and _may_be(track, face, time_s)]
-        if lost:
-            self._update(max(lost, key=lambda track: _likeness(track.portrait, face.portrait)), face, time_s)
+        lost = [(_unlike(track, face, time_s), track) for track in self._tracks if track.seen_s < time_s]
+        least, best = min(lost, key=lambda fit: fit[0], default=(float("inf"), None))
+        if best and np.isfinite(least):
+            self._update(best, face, time_s)
             return
         self._tracks.append(
             _Track(self._next_id, time_s, time_s, time_s, face.points_px, face.point_scores, face.score, face.portrait)
@@ -329,25 +328,29 @@ def _gives_scores(model: LoadedModel) -> bool:
 
 
 def _portrait(image_rgb_u8: np.ndarray, crop_to_photo: np.ndarray, crop_size: int) -> np.ndarray:
-    """(p, p, 3) float32 what a face looks like: its upright crop made small, without brightness and contrast."""
-    step = crop_size / _PORTRAIT_PX
+    """(p, p, 3) float32: the middle of an upright crop, small, without brightness and contrast."""
+    step = _PORTRAIT_PART * crop_size / _PORTRAIT_PX
     matrix = np.asarray(crop_to_photo, np.float64).copy()
-    matrix[:, 2] += matrix[:, :2].sum(axis=1) * (step - 1) / 2  # pixel centres at integers on both scales
+    # Both middles fall together, the portrait's and the crop's.
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) * (crop_size - 1 - step * (_PORTRAIT_PX - 1)) / 2
     matrix[:, :2] *= step
     small = cut(image_rgb_u8, matrix, _PORTRAIT_PX).astype(np.float32)
     small -= small.mean()
     return small / max(float(np.linalg.norm(small)), 1e-6)
 
 
-def _may_be(track: _Track, face: _Found, time_s: float) -> bool:
-    """Whether a found face may be a lost one: from where it was or should be, as large, and alike."""
+def _unlike(track: _Track, face: _Found, time_s: float) -> float:
+    """How little a found face fits a lost one, infinite when it cannot be it.
+
+    It has to have the size and come from where the other was or should be by now. Portraits decide only
+    between several: who comes out from behind somebody else does not look like themselves at first.
+    """
     side, found_side = track.side_px, _side_px(face.points_px)
     away = min(_away(face.points_px, place) for place in (track.points_px, track.expected_px(time_s)))
-    return (
-        away < _REACH + _REACH_PER_S * (time_s - track.seen_s)
-        and max(side, found_side) < _LIKE_SIZE * min(side, found_side)
-        and _likeness(track.portrait, face.portrait) > _LIKENESS
-    )
+    in_reach = away < _REACH + _REACH_PER_S * (time_s - track.seen_s)
+    if not in_reach or max(side, found_side) > _LIKE_SIZE * min(side, found_side):
+        return float("inf")
+    return away + 1 - _likeness(track.portrait, face.portrait)
 
 
 def _away(points_px: np.ndarray, expected_px: np.ndarray) -> float:
