@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -52,24 +52,31 @@ def train(
         FkdError: data missing or changed, the loss no longer a number, or memory or disk full; the run says why.
     """
     group = group or Group()
-    try:
-        with _stop_on_signals(group, run), joined(group, torch.device(device)):
-            trainer = Trainer(config, run, torch.device(device), group)
-            trainer.begin(resume)
-            trainer.run_epochs()
-    except Stopped:
-        if group.leads:
-            run.write_status("stopped")
-            run.log("stopped; --resume goes on from the last epoch")
-    except Exception as error:
-        reason = _in_one_sentence(error, config, run, group)
-        if group.leads:
-            run.write_failure(reason, traceback.format_exc() if reason.endswith(_SEE_LOG) else reason)
-        else:
-            group.tell_failure(reason)
-        if isinstance(error, FkdError) or reason.endswith(_SEE_LOG):
-            raise
-        raise FkdError(reason) from error
+    with _stop_on_signals(group, run):
+        try:
+            with joined(group, torch.device(device)):
+                trainer = Trainer(config, run, torch.device(device), group)
+                trainer.begin(resume)
+                trainer.run_epochs()
+        except Stopped:
+            if group.leads:
+                run.write_status("stopped")
+                run.log("stopped; --resume goes on from the last epoch")
+        except Exception as error:
+            group.stop_asked = True  # torchrun stops the others of a group as soon as one has ended
+            _end_as_failed(error, config, run, group)
+
+
+def _end_as_failed(error: Exception, config: TrainConfig, run: RunFolder, group: Group) -> NoReturn:
+    """Write down why the run ends, or have the first process do so, and raise that."""
+    reason = _in_one_sentence(error, config, run, group)
+    if group.leads:
+        run.write_failure(reason, traceback.format_exc() if reason.endswith(_SEE_LOG) else reason)
+    else:
+        group.tell_failure(reason)
+    if isinstance(error, FkdError) or reason.endswith(_SEE_LOG):
+        raise error
+    raise FkdError(reason) from error
 
 
 def _in_one_sentence(error: Exception, config: TrainConfig, run: RunFolder, group: Group) -> str:
@@ -363,11 +370,12 @@ def _stop_on_signals(group: Group, run: RunFolder) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into `Stopped`, in a group at the next point where all agree; handlers are put back."""
 
     def stop(signum: int, frame: object) -> None:
+        if group.stop_asked:
+            return
+        group.stop_asked = True
         if group.size == 1:
             raise Stopped
-        if not group.stop_asked:
-            group.stop_asked = True
-            last_resort.start()
+        last_resort.start()
 
     def give_up() -> None:
         """Torchrun kills what does not end; a GPU that waits for a dead process never would."""
