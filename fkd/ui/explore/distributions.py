@@ -95,6 +95,11 @@ def histogram_figure(source: Source, measure: str) -> go.Figure:
     )
     for check in CHECKS.values():
         if check.measure == measure and edges[0] <= check.threshold <= edges[-1]:
-            figure.add_vline(check.threshold, line={"dash": "dot", "color": "#D55E00"}, annotation_text=check.name)
+            figure.add_vline(
+                check.threshold,
+                line={"dash": "dot", "color": "#D55E00"},
+                annotation_text=check.name,
+                annotation_yshift=16,
+            )
     tidy(figure, 220, margin={"l": 0, "r": 0, "t": 20, "b": 8}, bargap=0)
     return figure.update_xaxes(title=MEASURES[measure])

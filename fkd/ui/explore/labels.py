@@ -31,7 +31,7 @@ _TREATED = {
 def show_labels(source: Source) -> None:
     """The table per keypoint, the matrix over the file, the treatments, and the comparison where it applies."""
     faces = source.faces
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns([6, 5], gap="medium")
     with left:
         _show_table(faces)
     with right:
@@ -95,7 +95,7 @@ def _show_table(faces: Dataset) -> None:
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            "name": st.column_config.TextColumn("Keypoint", width=160),
+            "name": st.column_config.TextColumn("Keypoint", width=175),
             "labelled": st.column_config.NumberColumn("Labelled", width=75),
             "missing": st.column_config.NumberColumn("Missing", width=70),
             "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=90),
@@ -202,13 +202,15 @@ def _show_labellers(faces: Dataset) -> None:
         "first by shift, turn and scale: what still differs is habit."
     )
     left, right = st.columns(2, gap="medium")
-    number = st.column_config.NumberColumn(format="%.2f", width=70)
     left.dataframe(
         table,
         hide_index=True,
         column_config={
             "name": st.column_config.TextColumn("Keypoint", width=170),
-            **dict.fromkeys(("x", "y", "x_gaps", "y_gaps"), number),
+            **{axis: st.column_config.NumberColumn(axis, format="%.2f", width=70) for axis in "xy"},
+            **{
+                f"{axis}_gaps": st.column_config.NumberColumn(f"{axis}, gaps", format="%.2f", width=70) for axis in "xy"
+            },
             "offset": st.column_config.NumberColumn("Offset", format="%.2f %%", width=80),
         },
     )
