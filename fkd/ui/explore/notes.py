@@ -14,7 +14,7 @@ from fkd.ui.explore.source import Source
 
 _PROBLEM = "explore.notes.problem"
 _DONE = "explore.notes.done"
-_MOST_BYTES = 20 * 2**20
+_MOST_MB = 20
 
 
 def notes_of(source: Source) -> Notes:
@@ -84,6 +84,7 @@ def offer_notes(source: Source, notes: Notes) -> None:
         st.file_uploader(
             "Add the notes of such a file",
             type="csv",
+            max_upload_size=_MOST_MB,
             key=key,
             on_change=lambda: change(_take_in, source, key),
         )
@@ -92,8 +93,6 @@ def offer_notes(source: Source, notes: Notes) -> None:
 def _take_in(source: Source, key: str) -> None:
     file = st.session_state[key]
     st.session_state["explore.notes.files"] += 1
-    if file.size > _MOST_BYTES:
-        raise FkdError(f"{file.name} is too large for a file of notes; choose one that was saved here.")
     try:
         text = file.getvalue().decode("utf-8-sig")
     except UnicodeDecodeError:
