@@ -123,8 +123,12 @@ def _first_fit(centred_px: np.ndarray) -> _Fit:
     across_px = max(float(np.linalg.norm(centred_px[36] - centred_px[45])), 1e-3)
     focal_px = across_px / _EYES_MM * _DISTANCE_MM
     camera = np.diag([focal_px, focal_px, 1.0])
-    steady = model.mean_mm[_STEADY], centred_px[_STEADY]
-    _, turn, place = cv2.solvePnP(*steady, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        _, turn, place = cv2.solvePnP(
+            model.mean_mm[_STEADY], centred_px[_STEADY], camera, None, flags=cv2.SOLVEPNP_SQPNP
+        )
+    except cv2.error:  # points that are no face, such as all in one place: begin with a look straight ahead
+        turn, place = np.zeros(3), np.array([[0.0], [0.0], [_DISTANCE_MM]])
     distance = float(np.clip(place[2, 0], 100, 10_000))
     scale = focal_px / distance
     return _Fit(cv2.Rodrigues(turn)[0], place[:2, 0] * scale, scale, distance, np.zeros(len(model.modes_mm)))

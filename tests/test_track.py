@@ -1,0 +1,217 @@
+"""Faces followed through videos of synthetic people, and through real clips where there are any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from fkd.pipeline.predict import Pipeline
+from fkd.pipeline.search import SHARES, FaceSearch
+from fkd.pipeline.track import TrackedFace, Tracker, TrackOptions
+from fkd.video import read_frames
+from fkd.weights import LoadedModel, load_model
+from tests.scenes import Actor, actor, background, nearest, points_of, scene
+
+FPS = 30
+EMPTY = scene()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    return load_model("ibug68", threads=1)
+
+
+@pytest.fixture(scope="module")
+def anna() -> Actor:
+    return actor(1)
+
+
+@pytest.fixture(scope="module")
+def ben() -> Actor:
+    return actor(4)
+
+
+def follow(tracker: Tracker, frames: list[np.ndarray], start: int = 0) -> list[list[TrackedFace]]:
+    return [tracker(frame, (start + i) / FPS).faces for i, frame in enumerate(frames)]
+
+
+def test_a_moving_face_is_followed_from_the_first_frame_on(model: LoadedModel, anna: Actor) -> None:
+    places = [(150 + 5.0 * i, 180 + 20 * np.sin(i / 4)) for i in range(30)]
+    seen = follow(Tracker(model), [scene((anna, *place)) for place in places])
+    for i, (faces, place) in enumerate(zip(seen, places, strict=True)):
+        assert [face.id for face in faces] == [1]
+        assert faces[0].age_s == pytest.approx(i / FPS)
+        assert faces[0].score > 0.5
+        assert nearest(faces, points_of(anna, *place))[1] < 0.06 * anna.eyes_px
+
+
+def test_followed_points_are_those_of_a_fresh_detection(model: LoadedModel, anna: Actor) -> None:
+    frames = [scene((anna, 160 + 4.0 * i, 180)) for i in range(13)]
+    seen, fresh = follow(Tracker(model), frames), Pipeline(model)
+    for i in (4, 8, 12):
+        (face,) = fresh(frames[i])
+        assert nearest(seen[i], face.points_px)[1] < 0.05 * anna.eyes_px
+
+
+def test_a_head_that_tilts_keeps_its_points(model: LoadedModel, anna: Actor) -> None:
+    upright = scene((anna, 240, 180))
+    tracker = Tracker(model)
+    for i, degrees in enumerate(range(0, 64, 3)):
+        turn = cv2.getRotationMatrix2D((240, 180), -degrees, 1.0)  # clockwise
+        frame = cv2.warpAffine(upright, turn, upright.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        faces = tracker(frame, i / FPS).faces
+        true = points_of(anna, 240, 180) @ turn[:, :2].T + turn[:, 2]
+        assert nearest(faces, true)[1] < 0.07 * anna.eyes_px
+
+
+def test_a_face_that_leaves_is_dropped_and_known_again_when_it_comes_back_soon(model: LoadedModel, anna: Actor) -> None:
+    tracker, there = Tracker(model), scene((anna, 240, 180))
+    assert follow(tracker, [there] * 5)[-1]
+    gone = follow(tracker, [EMPTY] * 20, start=5)
+    assert not any(gone[int(0.3 * FPS) :])
+    back = follow(tracker, [there] * 5, start=25)
+    assert [face.id for face in back[-1]] == [1]
+
+
+def test_a_face_that_comes_back_late_is_somebody_new(model: LoadedModel, anna: Actor) -> None:
+    tracker, there = Tracker(model, TrackOptions(remember_s=0.2)), scene((anna, 240, 180))
+    follow(tracker, [there] * 3)
+    follow(tracker, [EMPTY] * 8, start=3)
+    assert [face.id for face in follow(tracker, [there] * 5, start=11)[-1]] == [2]
+
+
+def test_a_face_walking_out_of_the_frame_is_not_held_at_its_edge(model: LoadedModel, anna: Actor) -> None:
+    places = [400 + 8.0 * i for i in range(32)]
+    seen = follow(Tracker(model), [scene((anna, x, 180)) for x in places])
+    assert seen[0]
+    outside = next(i for i, x in enumerate(places) if points_of(anna, x, 180)[:, 0].min() > 479)
+    assert not any(seen[outside + int(0.3 * FPS) :])
+
+
+def test_a_hand_before_the_face_does_not_change_its_number(model: LoadedModel, anna: Actor) -> None:
+    there = scene((anna, 240, 180))
+    covered = there.copy()
+    covered[130:250, 190:290] = (150, 110, 90)
+    seen = follow(Tracker(model), [there] * 4 + [covered] * 6 + [there] * 4)
+    assert not any(seen[6:10])
+    assert [face.id for face in seen[-1]] == [1]
+
+
+@pytest.mark.parametrize("speed", [5.0, 9.0])
+def test_two_people_crossing_keep_their_numbers(model: LoadedModel, anna: Actor, ben: Actor, speed: float) -> None:
+    tracker, numbers = Tracker(model), []
+    for i in range(int(270 / speed)):
+        xs = 105 + speed * i, 375 - speed * i
+        faces = tracker(scene((ben, xs[1], 180), (anna, xs[0], 180)), i / FPS).faces
+        for person, x in zip((anna, ben), xs, strict=True):
+            if len(faces) == 2 and nearest(faces, points_of(person, x, 180))[1] < 0.1 * person.eyes_px:
+                numbers.append((person is anna, nearest(faces, points_of(person, x, 180))[0].id))
+        assert len({face.id for face in faces}) == len(faces)
+    assert len(numbers) > 20
+    assert len(set(numbers)) == 2, "each of the two has one number throughout"
+    assert len(faces) == 2
+
+
+def test_a_newcomer_is_found_while_another_face_is_followed(model: LoadedModel, anna: Actor, ben: Actor) -> None:
+    options = TrackOptions(search_every_s=0.3)
+    tracker = Tracker(model, options)
+    follow(tracker, [scene((anna, 130, 180))] * 4)
+    frames = round(options.search_every_s * FPS) + SHARES
+    seen = follow(tracker, [scene((anna, 130, 180), (ben, 340, 180))] * frames, start=4)
+    assert [face.id for face in seen[-1]] == [1, 2]
+    assert nearest(seen[-1], points_of(ben, 340, 180))[0].id == 2
+
+
+def test_no_more_faces_are_followed_than_asked_for(model: LoadedModel, anna: Actor, ben: Actor) -> None:
+    frame = scene((anna, 130, 180), (ben, 340, 180))
+    seen = follow(Tracker(model, TrackOptions(max_faces=1, search_every_s=0)), [frame] * 6)
+    assert [len(faces) for faces in seen] == [1] * 6
+
+
+def test_where_nobody_is_nobody_is_followed(model: LoadedModel) -> None:
+    rng = np.random.default_rng(3)
+    tracker = Tracker(model)
+    for i in range(8):
+        blots = np.clip(cv2.resize(rng.normal(120, 60, (24, 32, 3)), (480, 360)), 0, 255).astype(np.uint8)
+        seen = tracker(blots, i / FPS)
+        assert seen.faces == []
+        assert seen.milliseconds["search"] > 0
+
+
+def test_a_step_back_in_time_begins_another_video(model: LoadedModel, anna: Actor, ben: Actor) -> None:
+    tracker = Tracker(model)
+    assert [face.id for face in tracker(scene((anna, 240, 180)), 7.0).faces] == [1]
+    assert [face.id for face in tracker(scene((ben, 120, 180)), 0.0).faces] == [2]
+
+
+def test_trackers_keep_apart(model: LoadedModel, anna: Actor) -> None:
+    first, second = Tracker(model), Tracker(model)
+    assert first(scene((anna, 240, 180)), 0.0).faces
+    assert second(EMPTY, 0.0).faces == []
+    assert [face.id for face in first(scene((anna, 244, 180)), 0.1).faces] == [1]
+
+
+def test_a_network_without_scores_is_asked_for_the_mirror_image_too(anna: Actor) -> None:
+    class Scoreless:
+        card = SimpleNamespace(input_size=96, schema=None, crop=None)
+        flips: list[bool] = []  # noqa: RUF012
+
+        def predict(self, crops_gray_u8: np.ndarray, flip: bool = True) -> SimpleNamespace:
+            self.flips.append(flip)
+            return SimpleNamespace(face_scores=np.ones(len(crops_gray_u8)))
+
+    network = Scoreless()
+    tracker = Tracker(network)
+    tracker._look.predict(np.zeros((1, 96, 96), np.uint8))
+    assert network.flips == [False, True]
+
+
+def test_the_shares_of_a_search_find_what_one_search_finds(anna: Actor) -> None:
+    gray = cv2.cvtColor(scene((anna, 240, 180)), cv2.COLOR_RGB2GRAY)
+    search = FaceSearch(0.06)
+    everywhere = search.everywhere(gray)
+    shares = np.concatenate([search.next_share(gray) for _ in range(SHARES)])
+    middle = points_of(anna, 240, 180).mean(axis=0)
+    for found in (everywhere, shares, search.near(gray, everywhere[0])):
+        away = np.linalg.norm((found[:, :2] + found[:, 2:]) / 2 - middle, axis=1)
+        assert away.min() < 0.3 * anna.eyes_px
+    assert search.near(gray, np.array([-300.0, -300, -200, -200])).shape == (0, 4)
+    assert FaceSearch(0.06).everywhere(background()[:20, :20, 0].astype(np.uint8)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"keep_score": 2.0}, "keep_score: expected 0.0 to 1.0"),
+        ({"max_faces": 0}, "max_faces: expected 1 to 20"),
+        ({"min_face": float("nan")}, "min_face"),
+    ],
+)
+def test_options_out_of_range_are_refused(wrong: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        TrackOptions(**wrong)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("clip", ["help", "no", "please", "thanks", "yes"])
+def test_the_one_person_of_a_real_clip_is_followed_in_every_frame(
+    data_root: Path, model: LoadedModel, clip: str
+) -> None:
+    """Prints on clothes and the back of a head beside them are not."""
+    tracker, fresh = Tracker(model), Pipeline(model)
+    for i, (time_s, image) in enumerate(read_frames(data_root / "videos" / f"{clip}.mkv")):
+        faces = tracker(image, time_s).faces
+        assert [face.id for face in faces] == [1]
+        if i in (10, 40):
+            (again,) = fresh(image)
+            eyes_px = np.linalg.norm(again.points_px[36] - again.points_px[45])
+            assert nearest(faces, again.points_px)[1] < 0.05 * eyes_px
