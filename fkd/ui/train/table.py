@@ -170,9 +170,10 @@ def _column_config(table: pd.DataFrame) -> dict[str, Any]:
 
 def _offer_csv(table: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
+        count = "1 run" if len(table) == 1 else f"{len(table):,} runs"
         st.caption(
-            f"{len(table):,} {'run' if len(table) == 1 else 'runs'}. A click on a row shows the run, one on a column's name sorts; the eye above the "
-            "table brings further settings.",
+            f"{count}. A click on a row shows the run, one on a column's name sorts; the eye above the table brings "
+            "further settings.",
             width="stretch",
         )
         st.download_button(
