@@ -182,6 +182,10 @@ class TestCommitted:
     def test_no_recipe_is_worse_than_the_mean_shape(self):
         assert not [row.name for row in read_results() if row.verdict == "not beaten"]
 
+    def test_the_residual_network_is_as_good_as_promised(self):
+        row = next(row for row in read_results() if row.name == "resnet")
+        assert row.rmse_px <= 2.0 and row.argmax_accuracy > 73.52
+
     def test_no_result_names_a_person_or_a_place_of_this_machine(self):
         for name in result_names():
             assert not re.search(r"(/home|/work|/tmp|\.jpg)", json.dumps(read_result(name)))
