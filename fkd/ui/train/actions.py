@@ -161,6 +161,5 @@ def _confirm_deletion(name: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it"):
             st.rerun()
-        if st.button("Delete", key="delete.do", type="primary"):
-            attempt(_PLACE, launch.delete, name)
+        if st.button("Delete", key="delete.do", type="primary", on_click=attempt, args=(_PLACE, launch.delete, name)):
             st.rerun()

@@ -14,7 +14,7 @@ VIEWS = (NEW, RUNS, COMPARE)
 
 def choose_view() -> str:
     """The switch between the views."""
-    return st.segmented_control(
+    view = st.segmented_control(
         "View",
         VIEWS,
         default=None if VIEW in st.session_state else NEW,
@@ -23,6 +23,7 @@ def choose_view() -> str:
         bind="query-params",
         label_visibility="collapsed",
     )
+    return view or NEW
 
 
 def open_run(name: str) -> None:

@@ -1,0 +1,301 @@
+"""The half of the Train page that starts runs and acts on them, without a browser and without workers."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from fkd.errors import FkdError
+from fkd.lock import FileLock
+from fkd.paths import PROJECT_ROOT
+from fkd.training import launch
+from fkd.training.config import SECTIONS, TrainConfig
+from fkd.training.devices import Gpu, title_of
+from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe
+from fkd.training.run import RunFolder
+from fkd.training.waiting import Queue, read_waiting
+from fkd.ui.train import keys, setup, work
+from fkd.weights import find_weights, list_run_weights
+from tests.drawn import write_noise_faces
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+PATIENCE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty folders, data of thirty faces called `few`, and nobody who starts a worker."""
+    for name in ("runs", "data", "cache", "weights", "results"):
+        monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
+    write_noise_faces(tmp_path / "data" / "few")
+    monkeypatch.setattr(launch, "_spawn", lambda name, device: None)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return tmp_path
+
+
+def open_page(**address: str) -> AppTest:
+    app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "train.py"), default_timeout=PATIENCE_S)
+    app.session_state["frame.is_up"] = True  # the frame round the pages has tests of its own
+    app.query_params.update(address)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(button for button in app.button if button.label == label).click().run()
+    assert not app.exception
+    return app
+
+
+def field(app: AppTest, kind: str, label: str):
+    return next(widget for widget in app.get(kind) if widget.label == label)
+
+
+def fill_in(app: AppTest, recipe: str = "mlp") -> AppTest:
+    """Choose a recipe and the data that is there."""
+    app.radio(key=keys.RECIPE).set_value(recipe).run()
+    field(app, "multiselect", "Data").set_value(["few"]).run()
+    return app
+
+
+def plan(app: AppTest) -> str:
+    return next(text.value for text in app.markdown if text.value.startswith("**Faces**"))
+
+
+def make(name: str, state: str, recipe: str = "mlp", **settings: object) -> RunFolder:
+    folder = RunFolder.create(name)
+    folder.write_config(replace(get_recipe(recipe), data="few", **settings).as_dict())
+    folder.write_status(state, device="cpu")
+    return folder
+
+
+def test_start_writes_the_run_that_the_command_line_would(places: Path) -> None:
+    app = fill_in(open_page())
+    field(app, "number_input", "Epochs").set_value(7).run()
+    field(app, "number_input", "Rotation deg").set_value(12.5).run()
+    field(app, "text_input", "Model args").set_value('{"widths": [4]}').run()
+    command = app.code[0].value
+    press(app, "Start")
+    (name, device) = read_waiting()[0]
+    config = TrainConfig.from_dict(RunFolder.open(name).read_config())
+    expected = get_recipe("mlp").with_settings(
+        ["data=few", "epochs=7", "augmentation.rotation_deg=12.5", 'model_args={"widths":[4]}']
+    )
+    assert (name, device, config) == ("mlp-1", "cpu", expected)
+    assert command.startswith("python -m fkd train --recipe mlp --set ")
+    assert command.endswith("--run mlp-1 --device cpu --detach")
+    for change in changes_from_recipe(config.as_dict()):
+        assert change.split("=")[0] in command
+    assert app.segmented_control(key=keys.VIEW).value == keys.RUNS
+    assert app.query_params["run"] in ("mlp-1", ["mlp-1"])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_form_gives_back_what_it_was_filled_with(recipe: str) -> None:
+    app = fill_in(open_page(), recipe)
+    press(app, "Start")
+    stored = TrainConfig.from_dict(RunFolder.open(f"{recipe}-1").read_config())
+    assert stored == replace(get_recipe(recipe), data="few")
+
+
+def test_every_setting_has_a_field_once() -> None:
+    app = fill_in(open_page())
+    names = [widget.key.split(".", 3)[-1] for kind in _FIELDS for widget in app.get(kind) if _in_form(widget)]
+    expected = set(TrainConfig().as_dict()) - {"recipe", "augmentation"}
+    expected |= {f"augmentation.{name}" for name in TrainConfig().as_dict()["augmentation"]}
+    assert sorted(names) == sorted(expected)
+    folded = [name for section in SECTIONS.values() for name in section]
+    assert len(folded) == len(set(folded))
+    assert set(folded) <= set(TrainConfig().as_dict())
+
+
+_FIELDS = ("number_input", "text_input", "selectbox", "toggle", "multiselect")
+
+
+def _in_form(widget) -> bool:
+    return str(widget.key).startswith("train.form.")
+
+
+def test_the_plan_says_what_start_will_do() -> None:
+    app = fill_in(open_page())
+    ends = time.monotonic() + PATIENCE_S
+    while "counted" in plan(app):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+        app.run()
+    counts = [int(word) for word in plan(app).split("**Steps**")[0].split() if word.isdigit()]
+    assert sum(counts) == 30
+    assert "60 epochs of 1 steps, 60 in all" in plan(app)
+    assert "begins at once" in plan(app)
+    make("first", "waiting")
+    Queue("cpu").append("first")
+    assert "number 2 in its queue" in plan(app.run())
+
+
+def test_a_measured_trial_gives_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"step_s": 60.0, "watch_s": 0.0, "images_per_s": 12.0}
+    monkeypatch.setattr(setup, "run_apart", lambda function, **arguments: answer)
+    app = fill_in(open_page())
+    press(app, "Measure the time")
+    ends = time.monotonic() + PATIENCE_S
+    while "images/s" not in plan(app):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+        app.run()
+    assert "about **60 min** at 12 images/s" in plan(app)
+    field(app, "number_input", "Epochs").set_value(600).run()
+    assert "about **10.0 h**" in plan(app)  # more of the same needs no new trial
+    field(app, "number_input", "Batch size").set_value(8).run()
+    assert "not measured" in plan(app)
+
+
+def test_without_data_rendered_faces_are_offered(places: Path) -> None:
+    app = open_page(recipe="heatmap68")
+    assert field(app, "multiselect", "Data").value == ["synthetic68"]
+    assert any("youtube_faces" in info.value for info in app.info)
+
+
+def test_bad_settings_are_one_sentence_and_cannot_be_started() -> None:
+    app = fill_in(open_page())
+    field(app, "text_input", "Model args").set_value("{widths").run()
+    assert any("takes an object as JSON" in error.value for error in app.error)
+    assert not [button for button in app.button if button.label == "Start"]
+    field(app, "text_input", "Model args").set_value("{}").run()
+    field(app, "multiselect", "Data").set_value(["few", "synthetic68"]).run()
+    assert any("different points" in error.value for error in app.error)
+    field(app, "multiselect", "Data").set_value([]).run()
+    assert any("Choose the data" in error.value for error in app.error)
+
+
+@pytest.mark.parametrize(("name", "told"), [("taken", "already"), ("../out", "cannot name a run"), ("", "cannot name")])
+def test_a_name_that_will_not_do_is_told_at_start(name: str, told: str, places: Path) -> None:
+    make("taken", "finished")
+    app = fill_in(open_page())
+    field(app, "text_input", "Name of the run").set_value(name).run()
+    press(app, "Start")
+    assert any(told in error.value for error in app.error)
+    assert read_waiting() == []
+    assert not (places / "out").exists()
+
+
+def test_recipes_tell_what_they_reach(places: Path) -> None:
+    assert "px" not in " ".join(open_page().radio(key=keys.RECIPE).proto.captions)
+    results = PROJECT_ROOT / "results"
+    stored = json.loads(next(results.glob("mlp.json")).read_text("utf-8"))
+    (places / "results").mkdir()
+    (places / "results" / "mlp.json").write_text(json.dumps(stored))
+    caption = open_page().radio(key=keys.RECIPE).proto.captions[list(RECIPES).index("mlp")]
+    assert f"{stored['measured']['kaggle']['metrics']['rmse_px']:.2f} px" in caption
+
+
+def test_waiting_runs_are_reordered_and_cancelled() -> None:
+    for name in ("one", "two"):
+        make(name, "waiting")
+        Queue("cpu").append(name)
+    app = open_page(view=keys.RUNS)
+    app.button(key="queue.Earlier.two").click().run()
+    assert [name for name, _ in read_waiting()] == ["two", "one"]
+    assert app.button(key="queue.Earlier.two").disabled
+    assert app.button(key="queue.Later.one").disabled
+    app.button(key="queue.cancel.two").click().run()
+    assert [name for name, _ in read_waiting()] == ["one"]
+    assert launch.view("two").state == "stopped"
+
+
+def test_what_can_be_done_follows_from_the_state() -> None:
+    folder = make("gone", "running")
+    with FileLock(folder.path / "lock"):  # its worker was here
+        pass
+    app = open_page(view=keys.RUNS, run="gone")
+    labels = {button.label for button in app.button}
+    assert {"Resume", "Duplicate with changes", "Delete", "Rename"} <= labels
+    assert not labels & {"Stop", "Try on Detect", "Measure and promote"}
+    press(app, "Resume")
+    assert [name for name, _ in read_waiting()] == ["gone"]
+    labels = {button.label for button in app.button}
+    assert not labels & {"Resume", "Delete"}
+
+
+def test_a_duplicate_fills_the_form_with_its_settings() -> None:
+    make("old", "finished", "cnn", epochs=3, learning_rate=0.0125, patience=2)
+    app = open_page(view=keys.RUNS, run="old")
+    press(app, "Duplicate with changes")
+    assert app.segmented_control(key=keys.VIEW).value == keys.NEW
+    assert app.radio(key=keys.RECIPE).value == "cnn"
+    field(app, "number_input", "Epochs").set_value(4).run()
+    press(app, "Start")
+    stored = TrainConfig.from_dict(RunFolder.open("cnn-1").read_config())
+    assert stored == replace(TrainConfig.from_dict(RunFolder.open("old").read_config()), epochs=4)
+
+
+def test_a_run_is_renamed_and_deleted_after_a_question(places: Path) -> None:
+    make("old", "finished")
+    make("other", "finished")
+    app = open_page(view=keys.RUNS, run="old")
+    field(app, "text_input", "New name").set_value("other").run()
+    app.button(key="rename.do").click().run()
+    assert any("other" in error.value for error in app.error)
+    field(app, "text_input", "New name").set_value("new").run()
+    app.button(key="rename.do").click().run()
+    assert app.query_params["run"] in ("new", ["new"])
+    press(app, "Delete")
+    assert (places / "runs" / "new").exists()
+    app.button(key="delete.do").click().run()
+    assert not (places / "runs" / "new").exists()
+    assert (places / "runs" / "other").exists()
+
+
+def test_the_weights_of_a_run_can_be_chosen_by_its_name(places: Path) -> None:
+    make("young", "finished").weights.write_bytes(b"weights")
+    make("empty", "running")
+    assert list_run_weights() == ["run:young"]
+    assert find_weights("run:young") == places / "runs" / "young" / "best.safetensors"
+    for name in ("run:empty", "run:../runs/young", "run:"):
+        if name == "run:../runs/young":  # only the last part counts: a name never leaves the folder of runs
+            assert find_weights(name) == places / "runs" / "young" / "best.safetensors"
+            continue
+        with pytest.raises(FkdError, match="has no weights"):
+            find_weights(name)
+
+
+def test_work_that_fails_says_why_and_can_begin_again() -> None:
+    def fail() -> None:
+        raise FkdError("No luck.")
+
+    work.begin("key", "A try", fail)
+    ends = time.monotonic() + PATIENCE_S
+    while work.is_under_way("key"):
+        assert time.monotonic() < ends
+    work.ensure("key", "A try", lambda: pytest.fail("it has been tried"))
+    work.begin("key", "A try", lambda: "done")
+    while work.is_under_way("key"):
+        assert time.monotonic() < ends
+    assert work.follow("key") == "done"
+    work.forget("key")
+    assert work.follow("key") is None
+
+
+def test_devices_are_named_for_people() -> None:
+    gpus = [Gpu("cuda:0", "NVIDIA H200", 120 * 2**30, 140 * 2**30), Gpu("cuda:1", "T4", 2**30, 16 * 2**30)]
+    assert title_of("cuda:0", gpus) == "NVIDIA H200, 120 of 140 GiB free"
+    assert title_of("cuda:0,cuda:1", gpus) == "NVIDIA H200, 120 of 140 GiB free + T4, 1 of 16 GiB free"
+    assert title_of("cpu,cpu", gpus) == "CPU, two processes"
+    assert title_of("cuda:3", gpus) == "cuda:3"  # of a run from another machine
+
+
+def test_several_gpus_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [Gpu(f"cuda:{i}", "H200", 2**30, 2**31) for i in range(3)]
+    monkeypatch.setattr("fkd.training.devices.list_gpus", lambda: gpus)
+    app = fill_in(open_page())
+    app.selectbox(key="train.device").set_value("several").run()
+    app.multiselect(key="train.gpus").set_value(["cuda:2", "cuda:0"]).run()
+    press(app, "Start")
+    assert read_waiting() == [("mlp-1", "cuda:0,cuda:2")]
