@@ -153,6 +153,14 @@ def test_a_step_back_in_time_begins_another_video(model: LoadedModel, anna: Acto
     assert [face.id for face in tracker(scene((ben, 120, 180)), 0.0).faces] == [2]
 
 
+def test_a_slow_camera_is_followed_too(model: LoadedModel, anna: Actor, ben: Actor) -> None:
+    """Frames two seconds apart: longer than lost faces are remembered."""
+    tracker = Tracker(model)
+    cast = [((anna, 150 + 6.0 * i, 180),) if i < 2 else ((anna, 150 + 6.0 * i, 180), (ben, 350, 180)) for i in range(4)]
+    seen = [tracker(scene(*people), 2.0 * i).faces for i, people in enumerate(cast)]
+    assert [[face.id for face in faces] for faces in seen] == [[1], [1], [1, 2], [1, 2]]
+
+
 def test_trackers_keep_apart(model: LoadedModel, anna: Actor) -> None:
     first, second = Tracker(model), Tracker(model)
     assert first(scene((anna, 240, 180)), 0.0).faces

@@ -40,6 +40,8 @@ _SAME_FACE = 0.25
 _SPEED_MEMORY_S = 0.1
 # For so long a lost face is looked for where its speed leads; afterwards only a search finds it.
 _AWAITED_S = 0.5
+# Frames further apart than this, and the first one, leave time to search the whole frame at once.
+_SLOW_S = 0.2
 # A look that lands further off a track's course, in sides, has to show the same person.
 _OWN_COURSE = 0.4
 # How far a lost face may have gone from where it was last expected, in sides, at once and per second.
@@ -148,7 +150,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget every face and begin another video; numbers go on."""
         self._tracks: list[_Track] = []
-        self._time_s: float | None = None
+        self._time_s = -np.inf
         self._searched_s = -np.inf
         self._shares_left = 0
 
@@ -160,16 +162,20 @@ class Tracker:
             time_s: when it was taken, in seconds from any origin. A time before the last one begins
                 another video.
         """
-        if self._time_s is not None and time_s < self._time_s:
+        if time_s < self._time_s:
             self.reset()
-        is_first, self._time_s = self._time_s is None, time_s
+        last_s, self._time_s = self._time_s, time_s
         clock = Clock()
         with clock("gray"):
             image_gray_u8 = to_gray(image_rgb_u8)
         frame = _Frame(image_rgb_u8, image_gray_u8, time_s, clock)
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= self.options.remember_s]
-        self._follow(frame)
-        self._find(frame, is_first)
+        self._tracks = [
+            track
+            for track in self._tracks
+            if track.seen_s == last_s or time_s - track.seen_s <= self.options.remember_s
+        ]
+        self._follow(frame, last_s)
+        self._find(frame, has_time=time_s - last_s > _SLOW_S)
         faces = [self._face(track, time_s) for track in self._tracks if track.seen_s == time_s]
         return Tracking(sorted(faces, key=lambda face: face.id), clock.milliseconds)
 
@@ -179,9 +185,11 @@ class Tracker:
 
     # Following -------------------------------------------------------------------------------------
 
-    def _follow(self, frame: _Frame) -> None:
+    def _follow(self, frame: _Frame, last_s: float) -> None:
         """Look at every track where it should be, and once more at those that were not quite there."""
-        tracks = [track for track in self._tracks if frame.time_s - track.seen_s <= _AWAITED_S]
+        tracks = [
+            track for track in self._tracks if track.seen_s == last_s or frame.time_s - track.seen_s <= _AWAITED_S
+        ]
         if not tracks:
             return
         expected = np.stack([track.expected_px(frame.time_s) for track in tracks])
@@ -243,9 +251,9 @@ class Tracker:
 
     # Finding ---------------------------------------------------------------------------------------
 
-    def _find(self, frame: _Frame, is_first: bool) -> None:
+    def _find(self, frame: _Frame, has_time: bool) -> None:
         """Look for faces that no track holds, and take lost ones up again."""
-        look = self._confirmed(frame, self._candidates(frame, is_first))
+        look = self._confirmed(frame, self._candidates(frame, has_time))
         with frame.clock("match"):
             for index in np.argsort(-look.scores):
                 visible = self._visible(frame.time_s)
@@ -253,22 +261,22 @@ class Tracker:
                 if len(visible) < self.options.max_faces and not held:
                     self._welcome(_Found.of(look, index, frame), frame.time_s)
 
-    def _candidates(self, frame: _Frame, is_first: bool) -> np.ndarray:
+    def _candidates(self, frame: _Frame, has_time: bool) -> np.ndarray:
         """(n, 4) tight boxes where there may be a face that no track holds."""
         visible = self._visible(frame.time_s)
         room = self.options.max_faces - len(visible)
-        if not self._is_search_due(frame.time_s, is_first, len(visible)) or not room:
+        if not self._is_search_due(frame.time_s, has_time, len(visible)) or not room:
             return np.empty((0, 4))
         with frame.clock("search"):
-            found = (self._search.everywhere if is_first else self._search.next_share)(frame.image_gray_u8)
+            found = (self._search.everywhere if has_time else self._search.next_share)(frame.image_gray_u8)
         held = [tight_boxes_from_points(track.points_px[None], self._schema)[0] for track in visible]
         free = [box for box in found if not any(_covers(taken, box) for taken in held)]
         return np.array(free[:room]).reshape(-1, 4)
 
-    def _is_search_due(self, time_s: float, is_first: bool, visible: int) -> bool:
+    def _is_search_due(self, time_s: float, has_time: bool, visible: int) -> bool:
         """Every so often one share in each of the next frames; in every frame while nobody or somebody is missing."""
         if time_s - self._searched_s >= self.options.search_every_s:
-            self._searched_s, self._shares_left = time_s, 1 if is_first else SHARES
+            self._searched_s, self._shares_left = time_s, 1 if has_time else SHARES
         is_due = self._shares_left > 0 or visible < max(1, len(self._tracks))
         self._shares_left = max(0, self._shares_left - 1)
         return is_due
