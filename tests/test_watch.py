@@ -297,6 +297,9 @@ def test_a_choice_is_of_a_run_and_not_of_its_place(root: Path) -> None:
     app.multiselect(key="train.runs.state").set_value([]).run()
     app.text_input(key="train.runs.find").set_value("newer").run()
     assert "chosen: tiny" in texts(app)  # hidden by the filter, and still watched
+    app.text_input(key="train.runs.find").set_value("nothing such").run()
+    app.run()
+    assert "chosen: tiny" in texts(app)
     shutil.rmtree(root / "tiny")
     app.run()
     assert "chosen: None" in texts(app)
@@ -335,6 +338,8 @@ def test_runs_are_compared_with_a_baseline_and_drawn_over_each_other(root: Path)
     app = show(comparison_page)
     assert len(app.dataframe) == 1
     names = app.dataframe[0].value["name"].tolist()
+    select(app, "train.compare", 1)
+    assert "Tick two runs" in texts(app)
     select(app, "train.compare", 0, 1)
     app.selectbox(key="train.compare.baseline").set_value("tiny").run()
     compared = app.dataframe[1].value.set_index("Run")
@@ -343,7 +348,7 @@ def test_runs_are_compared_with_a_baseline_and_drawn_over_each_other(root: Path)
     assert compared.loc["other", "Δ NME, %"] == pytest.approx(0.5 - best)
     assert compared.loc[["tiny", "other"], "Batch size"].tolist() == ["16", "32"]
     nme = figures_of(app)[0]
-    assert [curve["name"] for curve in nme["data"]] == names
+    assert [curve["name"] for curve in nme["data"]] == names[::-1]  # in the order of choosing
     assert len({curve["line"]["color"] for curve in nme["data"]}) == 2
     assert {"Differences as CSV", "Metrics as CSV"} <= downloads(app)
 

@@ -35,15 +35,17 @@ def show_comparison() -> None:
         st.info("Two runs are needed for a comparison.", icon=":material/compare_arrows:")
         return
     table = runs_table(views)
-    chosen = pick_rows(filter_runs(table, _KEY), _KEY, [], several=True)
-    # In the order of the table, so that a run keeps its colour while others are chosen.
-    runs = table[table["name"].isin(chosen)]
+    shown = filter_runs(table, _KEY)
+    known = set(table["name"])
+    # In the order of choosing, so that a run keeps its colour when another one joins.
+    chosen = [name for name in pick_rows(shown, _KEY, [], several=True) if name in known]
+    runs = table.set_index("name", drop=False).loc[chosen].reset_index(drop=True)
     if len(runs) < 2:
         st.caption("Tick two runs or more to lay their curves over each other.")
     else:
         _show_baseline(runs)
         _show_overlay(runs)
-    _show_parallel(runs if len(runs) >= FEWEST_IN_PARALLEL else table)
+    _show_parallel(runs if len(runs) >= FEWEST_IN_PARALLEL else shown)
 
 
 def _show_baseline(runs: pd.DataFrame) -> None:

@@ -50,7 +50,8 @@ def choose_run() -> str | None:
 def open_run(name: str) -> None:
     """Choose a run, as if its row had been clicked; for a button's `on_click`, or after a start."""
     st.query_params[RUN] = name
-    st.session_state.pop(f"{_KEY}.rows", None)
+    for part in ("rows", "chosen"):
+        st.session_state.pop(f"{_KEY}.{part}", None)
 
 
 def filter_runs(table: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -94,24 +95,29 @@ def with_text(table: pd.DataFrame, text: str) -> pd.DataFrame:
 
 
 def pick_rows(table: pd.DataFrame, key: str, default: Sequence[str], *, several: bool) -> list[str]:
-    """The table of runs with rows to choose; the names of the chosen ones, also of those that a filter hides.
+    """The table of runs with rows to choose.
 
-    Rows are kept by name: Streamlit knows them by their place, which changes with every new run and filter.
+    Rows are kept by name: Streamlit knows them by their place, which changes with every new run and filter, and
+    forgets them while the table is not drawn.
 
     Args:
         table: the rows of `runs_table` to show.
         key: prefix of the widget's key.
         default: the chosen names before anybody has clicked.
         several: whether more than one can be chosen.
+
+    Returns:
+        The names of the chosen runs in the order of choosing, also of those that a filter hides.
     """
     state = st.session_state
     names = table["name"].tolist()
-    before: list[str] | None = state.get(f"{key}.names")
-    chosen = list(default)
-    if before is not None and f"{key}.rows" in state:
+    chosen: list[str] = state.get(f"{key}.chosen", list(default))
+    if f"{key}.rows" in state:
+        before: list[str] = state[f"{key}.names"]
         clicked = [before[row] for row in state[f"{key}.rows"]["selection"]["rows"] if row < len(before)]
-        hidden = [name for name in state.get(f"{key}.chosen", ()) if name not in before]
-        chosen = clicked + (hidden if several or not clicked else [])
+        hidden = [name for name in chosen if name not in before]
+        first = [name for name in chosen if name in clicked or (name in hidden and (several or not clicked))]
+        chosen = [*first, *(name for name in clicked if name not in first)]
     state[f"{key}.names"], state[f"{key}.chosen"] = names, chosen
     rows = [names.index(name) for name in chosen if name in names]
     state[f"{key}.rows"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
