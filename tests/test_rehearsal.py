@@ -83,7 +83,7 @@ def test_the_finder_trains_and_leaves_nothing(config: TrainConfig, tmp_path) -> 
 
 
 def test_faces_are_counted_as_training_takes_them(config: TrainConfig) -> None:
-    masked, dropped = count_faces(config), count_faces(replace(config, missing="drop"))
+    masked, dropped = count_faces(config.as_dict()), count_faces(replace(config, missing="drop").as_dict())
     assert sum(masked.values()) == 80
     assert dropped["train"] < masked["train"]
     assert {part: dropped[part] for part in ("validation", "test")} == {p: masked[p] for p in ("validation", "test")}

@@ -22,7 +22,7 @@ from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue, read_waiting
 from fkd.ui.train import keys, setup, work
 from fkd.weights import find_weights, list_run_weights
-from tests.drawn import write_noise_faces
+from tests.drawn import drawn_faces, write_noise_faces
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 PATIENCE_S = 60
@@ -30,11 +30,13 @@ PATIENCE_S = 60
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty folders, data of thirty faces called `few`, and nobody who starts a worker."""
+    """Empty folders, data of thirty faces called `few`, and nobody who starts another process."""
     for name in ("runs", "data", "cache", "weights", "results"):
         monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
     write_noise_faces(tmp_path / "data" / "few")
     monkeypatch.setattr(launch, "_spawn", lambda name, device: None)
+    monkeypatch.setattr(setup, "run_apart", lambda function, **arguments: function(**arguments))
+    monkeypatch.setattr("fkd.data.synthetic.synthetic_dataset", lambda schema: drawn_faces(8))
     st.cache_resource.clear()
     st.cache_data.clear()
     return tmp_path
@@ -142,7 +144,7 @@ def test_the_plan_says_what_start_will_do() -> None:
 
 def test_a_measured_trial_gives_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = {"step_s": 60.0, "watch_s": 0.0, "images_per_s": 12.0}
-    monkeypatch.setattr(setup, "run_apart", lambda function, **arguments: answer)
+    monkeypatch.setattr(setup, "run_trial", lambda config, device: answer)
     app = fill_in(open_page())
     press(app, "Measure the time")
     ends = time.monotonic() + PATIENCE_S

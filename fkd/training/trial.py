@@ -24,16 +24,20 @@ _FIRST_STEPS = 2  # they set up what later ones reuse
 _WATCHED = 64  # faces whose measurement stands for that of all
 
 
-def count_faces(config: TrainConfig) -> dict[str, int]:
+def count_faces(config: dict[str, Any]) -> dict[str, int]:
     """How many faces are in `train` (after missing labels were treated), `validation` and `test`.
+
+    Args:
+        config: as `TrainConfig.as_dict` gives it.
 
     Raises:
         FkdError: data missing, or a split that it does not allow.
     """
     report("counting the faces", 0.0)
-    dataset = load_dataset(config.data)
-    masks = split_faces(dataset, config)
-    train = treat_missing(dataset.subset(masks["train"]), config.missing)
+    settings = TrainConfig.from_dict(config)
+    dataset = load_dataset(settings.data)
+    masks = split_faces(dataset, settings)
+    train = treat_missing(dataset.subset(masks["train"]), settings.missing)
     return {**{part: int(mask.sum()) for part, mask in masks.items()}, "train": len(train)}
 
 

@@ -62,7 +62,7 @@ def serve(log_file: Path, port: int) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

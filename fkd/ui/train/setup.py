@@ -26,6 +26,7 @@ from fkd.ui.train import finder, form, keys, work
 from fkd.ui.train.attempts import attempt, show_failure
 
 _PLACE = "setup"
+_COUNTED = "train.counted"  # the choice of faces that this session looked at last
 _SEVERAL = "several"
 _WITHOUT_EFFECT: dict[str, Any] = {
     "epochs": 1,
@@ -174,11 +175,15 @@ def _choose_name(recipe: str) -> str:
 
 
 def _begin_counting(config: TrainConfig) -> tuple:
-    """Count the faces, once for each choice of them; the key of that work."""
+    """Count the faces beside the app, once for each choice of them; the key of that work."""
     changed = [_changed(name) for name in config.data.split("+")]
     chosen = [getattr(config, name) for name in ("data", "missing", "notes", *SECTIONS["Split"])]
     key = ("count", repr(chosen), repr(changed))
-    work.ensure(key, "The count", partial(count_faces, config))
+    before = st.session_state.get(_COUNTED)
+    if before != key and before is not None and work.is_under_way(before):
+        work.forget(before)
+    st.session_state[_COUNTED] = key
+    work.ensure(key, "The count", partial(run_apart, count_faces, config=config.as_dict()))
     return key
 
 
