@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 HELP = "train a recipe"
 _DEVICE_HELP = "cpu, cuda, cuda:1, several as cuda:0,cuda:1 or cpu,cpu; auto takes a GPU where there is one"
+_RUN_HELP = (
+    "name of the run's folder; made from recipe and time otherwise (torchrun needs `-m -- fkd train ...` for it)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="datasets, joined with +, instead of the recipe's")
     parser.add_argument("--device", default="auto", help=_DEVICE_HELP)
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="settings to change (see below)")
-    parser.add_argument("--run", help="name of the run's folder; made from recipe and time otherwise")
+    parser.add_argument("--run", help=_RUN_HELP)
     parser.add_argument("--resume", action="store_true", help="go on with the run named by --run")
     parser.add_argument("--detach", action="store_true", help="train in the background; see python -m fkd runs")
     parser.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)  # the queue's own workers
