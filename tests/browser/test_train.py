@@ -1,0 +1,168 @@
+"""The Train page in a real browser: runs outlive the page, the browser and the server, and wait for each other."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from fkd.paths import weights_root
+from fkd.training import launch
+from fkd.training.recipes import get_recipe
+from fkd.training.run import RunFolder
+from fkd.training.waiting import read_waiting
+from tests.browser.conftest import free_port, serve
+from tests.drawn import write_noise_faces
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_S = 180
+PATIENCE_MS = 1000 * PATIENCE_S
+GOES_ON = re.compile(r"Epoch [\d,]+ of 10000")
+# So many epochs that no machine finishes them meanwhile.
+SETTINGS = {"Epochs": "10000", "Batch size": "8", "Validation share": "0.3"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Thirty faces of noise and an empty folder of runs, where servers and workers find them too."""
+    root = tmp_path_factory.mktemp("train")
+    write_noise_faces(root / "data" / "few")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("runs", "data", "cache"):
+            patch.setenv(f"FKD_{name.upper()}", str(root / name))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield root
+        for name, _ in read_waiting():
+            launch.stop(name)
+        for view in launch.view_all():
+            if view.state == "running":
+                launch.stop(view.name)
+
+
+@pytest.fixture
+def page(page: Page) -> Page:
+    """A window whose server may be busy: it shares the machine with the runs that are tested."""
+    page.context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    return page
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends, "it takes too long"
+        time.sleep(0.2)
+
+
+def epochs_of(name: str) -> int:
+    return sum("validation_nme" in line for line in RunFolder.open(name).read_metrics())
+
+
+def fill_the_form(page: Page, url: str, name: str) -> None:
+    """Everything before Start, for a tiny dense network."""
+    page.goto(f"{url}/train?recipe=mlp")
+    page.get_by_test_id("stMultiSelect").locator("input").click()
+    page.get_by_role("option", name="few").click()
+    page.keyboard.press("Escape")
+    remove = page.get_by_role("button", name="Remove synthetic15")
+    remove.click()
+    expect(remove).to_have_count(0)
+    page.get_by_text("Advanced settings").click()
+    for label, value in SETTINGS.items():
+        box = page.get_by_role("spinbutton", name=label, exact=True)
+        box.fill(value)
+        box.press("Enter")
+    page.get_by_role("textbox", name="Model args").fill('{"widths": [4]}')
+    page.get_by_role("textbox", name="Model args").press("Enter")
+    expect(page.get_by_text('model_args={"widths":[4]}', exact=True)).to_be_visible()
+    box = page.get_by_role("textbox", name="Name of the run")
+    box.fill(name)
+    box.press("Enter")
+
+
+def start_from_the_form(page: Page, url: str, name: str) -> None:
+    """Fill the form and press Start; the page goes on to the run."""
+    fill_the_form(page, url, name)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("Curves", exact=True)).to_be_visible()
+
+
+def test_a_run_outlives_a_refresh_the_browser_and_the_server(chromium: Browser, page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    with serve(tmp_path / "first.txt", port) as url:
+        start_from_the_form(page, url, "mlp-1")
+        wait_for(lambda: epochs_of("mlp-1") > 0)
+        page.reload()
+        expect(page.get_by_text(GOES_ON)).to_be_visible()
+        address = page.url
+        page.goto("about:blank")
+    done = epochs_of("mlp-1")
+    wait_for(lambda: epochs_of("mlp-1") > done)  # nobody serves and nobody looks
+    with serve(tmp_path / "second.txt", port):
+        page.goto(address)
+        expect(page.get_by_text(GOES_ON)).to_be_visible()
+        other = chromium.new_context().new_page()
+        other.goto(address)
+        expect(other.get_by_text(GOES_ON)).to_be_visible()
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        expect(other.get_by_role("button", name="Resume")).to_be_visible()  # nobody touched it
+        other.context.close()
+    assert launch.view("mlp-1").state == "stopped"
+
+
+def test_two_runs_started_at_once_train_one_after_the_other(chromium: Browser, page: Page, app_url: str) -> None:
+    second = chromium.new_context().new_page()
+    second.set_default_timeout(PATIENCE_MS)
+    for window, name in ((page, "a"), (second, "b")):
+        fill_the_form(window, app_url, name)
+    for window in (page, second):
+        window.get_by_role("button", name="Start", exact=True).click()
+    wait_for(lambda: sorted(launch.view(name).state for name in ("a", "b")) == ["running", "waiting"])
+    (waits,) = (name for name, _ in read_waiting())
+    (trains,) = {"a", "b"} - {waits}
+    expect(page.get_by_text(f"{waits} · number 1 for cpu")).to_be_visible()
+    expect(second.get_by_text(f"{waits} · number 1 for cpu")).to_be_visible()
+    second.context.close()
+    launch.stop(trains)
+    wait_for(lambda: launch.view(waits).state == "running")  # the worker that ended has started it
+    assert read_waiting() == []
+    launch.stop(waits)
+
+
+def test_a_run_is_tried_on_the_detect_page_at_once(page: Page, app_url: str, places: Path) -> None:
+    folder = RunFolder.create("tried")
+    folder.write_config(get_recipe("mlp").with_settings(["data=few"]).as_dict())
+    folder.write_status("finished", device="cpu")
+    folder.weights.write_bytes((weights_root() / "cnn5-68.safetensors").read_bytes())
+    page.goto(f"{app_url}/train?view=Runs&run=tried")
+    page.get_by_role("button", name="Try on Detect").click()
+    expect(page.get_by_text("Run · tried")).to_be_visible()
+    assert "weights=run%3Atried" in page.url
+    page.get_by_role("button", name="Try the sample photo").click()
+    expect(page.get_by_role("img", name="astronaut.png with its keypoints")).to_be_visible()
+
+
+def test_five_hundred_runs_open_quickly_and_fit_a_phone(page: Page, app_url: str) -> None:
+    config = get_recipe("mlp").with_settings(["data=few"]).as_dict()
+    for number in range(500):
+        folder = RunFolder.create(f"many-{number}")
+        folder.write_config(config)
+        folder.write_status("finished", device="cpu", epoch=3, epochs=3)
+    page.goto(f"{app_url}/train")
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_visible()
+    started = time.perf_counter()
+    page.goto(f"{app_url}/train?view=Runs")
+    expect(page.get_by_text(re.compile(r"50\d runs"))).to_be_visible()
+    print(f"500 runs after {time.perf_counter() - started:.2f} s")  # the machine may be busy: not asserted
+    page.set_viewport_size({"width": 390, "height": 844})
+    for view in ("New+run", "Runs"):
+        page.goto(f"{app_url}/train?view={view}")
+        expect(page.get_by_role("heading", name="Train a network")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
