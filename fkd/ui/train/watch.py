@@ -24,8 +24,7 @@ from fkd.ui.train.samples import show_samples
 from fkd.ui.train.states import GOING_ON, POLL_S, state_badge
 
 _CURVES, _FACES, _SETTINGS, _LOG = "Curves", "Faces", "Settings", "Log"
-_LOG_LINES = 200
-_LOG_PX = 420
+_LOG_LINES = 25  # as many as can be seen at once, so that the newest are
 
 
 def show_run(name: str) -> None:
@@ -188,8 +187,7 @@ def _show_log(folder: RunFolder) -> None:
     if not text:
         st.info("The run has not said anything yet.", icon=":material/notes:")
         return
-    with st.container(height=_LOG_PX, autoscroll=True):
-        st.code(text, language=None, wrap_lines=True)
+    st.code(text, language=None, wrap_lines=True)
     st.download_button(
         "Whole log",
         path.read_bytes,
