@@ -80,6 +80,14 @@ def draw_points(
     return canvas
 
 
+def draw_notice(image_rgb_u8: np.ndarray, text: str) -> np.ndarray:
+    """A copy of a (h, w, 3) uint8 RGB picture with a line of text at its upper edge."""
+    canvas = image_rgb_u8.copy()
+    size = max(9, min(canvas.shape[0] // 12, 2 * canvas.shape[1] // len(text)))
+    _text(canvas, (size / 2, size / 2), text, size)
+    return canvas
+
+
 def _unit(face: Face, canvas: np.ndarray) -> float:
     """What widths are measured in: grows with the face, and is visible when a large photo is shown small."""
     share = 0.009 * _face_px(face)
