@@ -123,7 +123,7 @@ def test_two_runs_started_at_once_train_one_after_the_other(chromium: Browser, p
         fill_the_form(window, app_url, name)
     for window in (page, second):
         window.get_by_role("button", name="Start", exact=True).click()
-    wait_for(lambda: sorted(launch.view(name).state for name in ("a", "b")) == ["running", "waiting"])
+    wait_for(lambda: sorted(view.state for view in launch.view_all() if view.name in "ab") == ["running", "waiting"])
     (waits,) = (name for name, _ in read_waiting())
     (trains,) = {"a", "b"} - {waits}
     expect(page.get_by_text(f"{waits} · number 1 for cpu")).to_be_visible()
