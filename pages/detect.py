@@ -1,27 +1,24 @@
-"""Detect: photos in, faces with their keypoints out."""
+"""Detect: photos, a camera's live picture or videos in, faces with their keypoints out."""
 
 import streamlit as st
 
-from fkd.ui import downloads, frame, missing, results, settings, sources
+from fkd.ui import clips, downloads, frame, live, missing, results, settings, sources
 from fkd.ui.photos import Analysis, analyse_all, shared_model
 
-frame.enter(__file__)
 
-st.title("Detect keypoints", anchor=False)
-st.caption(":material/lock: Photos stay in this machine's memory: they never leave it, and none is written to disk.")
+def show_photos(source: str) -> None:
+    chosen, drawing = settings.choose_settings()
+    schema = shared_model(chosen.weights).card.schema
+    photos = sources.choose_photos(source)
+    answers = analyse_all(photos, chosen, missing.given_boxes())
 
-chosen, drawing = settings.choose_settings()
-schema = shared_model(chosen.weights).card.schema
+    for answer in answers:
+        if isinstance(answer, str):
+            st.error(answer, icon=":material/error:")
 
-photos = sources.choose_photos()
-answers = analyse_all(photos, chosen, missing.given_boxes())
-
-for answer in answers:
-    if isinstance(answer, str):
-        st.error(answer, icon=":material/error:")
-
-pairs = [(photo, answer) for photo, answer in zip(photos, answers, strict=True) if isinstance(answer, Analysis)]
-if pairs:
+    pairs = [(photo, answer) for photo, answer in zip(photos, answers, strict=True) if isinstance(answer, Analysis)]
+    if not pairs:
+        return
     index = results.choose_photo(pairs) if len(pairs) > 1 else 0
     photo, analysis = pairs[index]
     missing.say_what_was_found(photo, analysis)
@@ -33,3 +30,23 @@ if pairs:
     results.show_faces(analysis, schema)
     if analysis.faces:
         missing.box_by_numbers(photo, analysis)
+
+
+frame.enter(__file__)
+
+st.title("Detect keypoints", anchor=False)
+privacy = st.empty()
+source = sources.choose_source()
+if source != sources.LIVE:
+    live.stop()
+if source == sources.LIVE:
+    privacy.caption(live.PRIVACY)
+    live.show()
+elif source == sources.VIDEO:
+    privacy.caption(clips.PRIVACY)
+    clips.show()
+else:
+    privacy.caption(
+        ":material/lock: Photos stay in this machine's memory: they never leave it, and none is written to disk."
+    )
+    show_photos(source)

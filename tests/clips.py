@@ -85,6 +85,18 @@ def write_clip(
     return path
 
 
+def write_y4m(path: Path, images: Iterable[np.ndarray], width: int = 640, height: int = 480) -> Path:
+    """Write (h, w, 3) uint8 frames, 25 a second, as the raw video that Chromium's fake camera plays in a loop."""
+    with av.open(str(path), "w", format="yuv4mpegpipe") as container:
+        video = container.add_stream("wrapped_avframe", rate=25)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(video.encode(frame.reformat(width, height, "yuv420p")))
+        container.mux(video.encode())
+    return path
+
+
 def write_sound(path: Path) -> Path:
     """A file with half a second of sound and no picture."""
     with av.open(str(path), "w") as container:

@@ -149,6 +149,7 @@ def test_a_score_that_no_face_reaches_can_be_lowered_with_one_click(app: AppTest
 
 def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("FKD_RUNS", str(tmp_path))
     app = AppTest.from_file(str(PROJECT_ROOT / "app.py"), default_timeout=120).run()
     (error,) = app.error
     assert "ibug68" in error.value

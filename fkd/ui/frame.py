@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from fkd.errors import FkdError
+from fkd.ui import kept
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import Page
@@ -52,7 +53,7 @@ def run(page: Page) -> None:
 
 
 def enter(page_file: str) -> None:
-    """Make sure that a page stands in the frame; to be called first, with `__file__`.
+    """Make sure that a page stands in the frame, alone; to be called first, with `__file__`.
 
     Until somebody has opened the root address of a fresh server, Streamlit runs a page that is
     opened by its own address without `app.py`. Such a visit is sent through `app.py` and back.
@@ -60,6 +61,7 @@ def enter(page_file: str) -> None:
     if not st.session_state.get(_FRAMED):
         st.session_state[_WANTED] = page_file
         _switch("app.py")
+    kept.enter(page_file)
 
 
 @contextmanager

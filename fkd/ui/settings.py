@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import streamlit as st
 
 from fkd.cards import NO_SCORES, render_card
 from fkd.errors import FkdError
 from fkd.models import MODELS
+from fkd.pipeline.clip import ClipOptions
 from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.draw import DrawOptions
 from fkd.pipeline.predict import MIN_FACE_SCORE
+from fkd.pipeline.smooth import SmoothOptions
+from fkd.pipeline.track import TrackOptions
 from fkd.ui.forms import options_form, reset
 from fkd.ui.missing import HAAR, MIN_SCORE
 from fkd.ui.photos import Settings
 from fkd.weights import RUN_PREFIX, find_weights, list_run_weights, list_weights, read_card
 
+T = TypeVar("T")
 _FIRST_CHOICE = "ibug68"
 
 
 def choose_settings() -> tuple[Settings, DrawOptions]:
-    """All of the sidebar; `FkdError` when there are no weights to choose from."""
+    """The sidebar for photos; `FkdError` when there are no weights to choose from."""
     with st.sidebar:
         st.subheader("Model", anchor=False)
         weights = choose_weights()
@@ -33,12 +39,35 @@ def choose_settings() -> tuple[Settings, DrawOptions]:
             bind="query-params",
             help="Spots that the network is less sure of are not taken for a face.",
         )
-        st.subheader("Drawing", anchor=False)
-        drawing = options_form(DrawOptions, "draw", skip=("colour",))
-        with st.expander("Face detector", icon=":material/tune:"):
-            haar = options_form(HaarOptions, HAAR)
-            st.button("Back to the defaults", on_click=reset, args=(HaarOptions, HAAR), width="stretch")
+        drawing = _choose_drawing()
+        haar = _folded("Face detector", HaarOptions, HAAR)
     return Settings(weights, haar, min_score), drawing
+
+
+def choose_clip_settings() -> tuple[str, ClipOptions]:
+    """The sidebar for moving pictures, live or from a file: weights, and how faces are followed and drawn."""
+    with st.sidebar:
+        st.subheader("Model", anchor=False)
+        weights = choose_weights()
+        drawing = _choose_drawing()
+        smooth = _folded("Steady points", SmoothOptions, "smooth")
+        track = _folded("Following faces", TrackOptions, "track")
+    return weights, ClipOptions(track, smooth, drawing)
+
+
+def _choose_drawing() -> DrawOptions:
+    st.subheader("Drawing", anchor=False)
+    return options_form(DrawOptions, "draw", skip=("colour",))
+
+
+def _folded(title: str, options_class: type[T], key: str) -> T:
+    """Options that few people change, with the way back."""
+    with st.expander(title, icon=":material/tune:"):
+        options = options_form(options_class, key)
+        st.button(
+            "Back to the defaults", key=f"{key}.reset", on_click=reset, args=(options_class, key), width="stretch"
+        )
+    return options
 
 
 def choose_weights() -> str:

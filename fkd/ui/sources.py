@@ -1,4 +1,4 @@
-"""Where the Detect page's photos come from: files, the camera, or the bundled sample."""
+"""What the Detect page looks at: files, a still or the live picture of the camera, videos, or the bundled sample."""
 
 from __future__ import annotations
 
@@ -6,28 +6,46 @@ import streamlit as st
 
 from fkd.ui.photos import Photo, sample_photo
 
-_SOURCE = "source"
-_FILES, _CAMERA, _SAMPLE = "Photos", "Camera", "Sample photo"
+SOURCE = "source"
+FILES, CAMERA, LIVE, VIDEO, SAMPLE = "Photos", "Camera", "Live", "Video", "Sample photo"
 PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 
 
-def choose_photos() -> list[Photo]:
-    """The switch between the sources and what the chosen one gives; says what to do while that is nothing."""
-    source = st.segmented_control(
+def choose_source() -> str:
+    """The switch between the sources, which the address names: the chosen one."""
+    # What a button has chosen is the value already; a default beside it would be a second one.
+    default = None if SOURCE in st.session_state else FILES
+    chosen = st.segmented_control(
         "Source",
-        [_FILES, _CAMERA, _SAMPLE],
-        default=_FILES,
+        [FILES, CAMERA, LIVE, VIDEO, SAMPLE],
+        default=default,
         required=True,
-        key=_SOURCE,
+        key=SOURCE,
         bind="query-params",
         label_visibility="collapsed",
     )
-    if source == _SAMPLE:
+    return chosen or FILES
+
+
+def choose_photos(source: str) -> list[Photo]:
+    """What a source of photos gives; says what to do while that is nothing."""
+    if source == SAMPLE:
         return [sample_photo()]
-    photos = _from_camera() if source == _CAMERA else _from_files()
+    photos = _from_camera() if source == CAMERA else _from_files()
     if not photos:
         _say_how_to_start()
     return photos
+
+
+def offer_source(label: str, source: str, icon: str, primary: bool = False) -> bool:
+    """A button that leads to another source; whether it was pressed."""
+    return st.button(
+        label,
+        type="primary" if primary else "secondary",
+        icon=icon,
+        on_click=st.session_state.update,
+        args=({SOURCE: source},),
+    )
 
 
 def _from_files() -> list[Photo]:
@@ -46,10 +64,4 @@ def _say_how_to_start() -> None:
         with st.container(width=280, gap="xsmall"):
             st.markdown("**No photo yet**")
             st.caption("Add your own above, or see what comes out for the sample.")
-        st.button(
-            "Try the sample photo",
-            type="primary",
-            icon=":material/face:",
-            on_click=st.session_state.update,
-            args=({_SOURCE: _SAMPLE},),
-        )
+        offer_source("Try the sample photo", SAMPLE, ":material/face:", primary=True)

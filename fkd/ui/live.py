@@ -1,0 +1,237 @@
+"""The Live mode of the Detect page: the camera's picture with its keypoints, while it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import streamlit as st
+from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
+from streamlit_webrtc.config import Translations
+from streamlit_webrtc.webrtc import SignallingTimeoutError
+
+from fkd.ice import ice_servers
+from fkd.pipeline.clip import ClipOptions
+from fkd.pipeline.expression import Expression
+from fkd.pipeline.live import STEPS, LiveFigures, LiveSession, LiveSettings
+from fkd.runtime import LoadedModel
+from fkd.ui import camera, settings, sources
+from fkd.ui.photos import shared_model
+
+PRIVACY = (
+    ":material/lock: The picture goes from your browser to the machine that runs this app and back. "
+    "None of it is written to disk."
+)
+_STREAM, _SESSION, _BEGAN = "live.stream", "live.session", "live.began"
+_LOOK_EVERY_S = 0.5
+_PATIENCE_S = 10.0
+_PICTURE = {"width": {"ideal": 640}, "height": {"ideal": 480}, "frameRate": {"ideal": 30}, "facingMode": "user"}
+_WORDS = Translations(
+    start="Start",
+    stop="Stop",
+    select_device="Choose a camera",
+    select_camera="Camera",
+    device_ask_permission="Allow this page to use your camera.",
+    device_not_available="This camera cannot be used; another program may hold it.",
+    device_access_denied="The camera is blocked; allow it with the symbol beside the address.",
+    media_api_not_available=camera.TROUBLE["insecure"].replace("`", ""),
+)
+_NOT_CONNECTED = (
+    "The picture does not come through. Between two networks, `FKD_ICE_SERVERS` has to name a server that helps them "
+    "find each other; on one machine, a firewall or VPN may be in the way."
+)
+_STOPPED_COMING = "No picture has come for some seconds. Press Stop, then Start."
+_MEASURES: dict[str, Callable[[Expression], str]] = {
+    "Yaw": lambda face: f"{face.yaw_deg:+.0f}°",
+    "Pitch": lambda face: f"{face.pitch_deg:+.0f}°",
+    "Roll": lambda face: f"{face.roll_deg:+.0f}°",
+    "Right eye open": lambda face: f"{face.right_eye_opening:.2f}",
+    "Left eye open": lambda face: f"{face.left_eye_opening:.2f}",
+    "Blinks": lambda face: f"{face.blinks}",
+    "Mouth open": lambda face: f"{face.mouth_opening:.2f}",
+    "Mouth width": lambda face: f"{face.mouth_width:.2f}",
+}
+_MEASURES_HELP = (
+    "Angles are those of the head before the camera, not of its mirror image: yaw is positive to the right of the "
+    "camera's picture, pitch upwards, roll clockwise. Openings are heights over widths; the mouth's width is in "
+    "distances of the outer eye corners. All of it is read from points that are not smoothed."
+)
+
+
+def show() -> None:
+    """The whole mode, sidebar included."""
+    weights, options = settings.choose_clip_settings()
+    mirror = st.toggle(
+        "Mirror", True, key="live.mirror", persist_state="session", help="Show the picture as mirrors do."
+    )
+    # A first frame that takes over ten seconds ends the stream unnoticed, so the network is loaded and warm before.
+    session = _session(shared_model(weights), options, mirror)
+    trouble = camera.trouble()
+    if trouble and not _is_running():
+        _say_trouble(trouble)
+        return
+    picture, told = st.columns([3, 2], gap="medium")
+    with picture:
+        stream = _stream(session)
+    if stream is None:
+        _say_trouble(_NOT_CONNECTED)
+        return
+    runs = stream.state.playing or stream.state.signalling
+    st.session_state[_BEGAN] = st.session_state.get(_BEGAN, time.monotonic()) if runs else None
+    with told:
+        st.fragment(_show_state, run_every=_LOOK_EVERY_S if runs else None)(stream, session)
+
+
+def stop() -> None:
+    """End a stream that is no longer shown; where another page is opened, it ends by itself."""
+    context = st.session_state.pop(_STREAM, None)
+    worker = context._get_worker() if context else None  # the component offers no other way to it
+    if worker:
+        worker.stop()
+
+
+def _session(model: LoadedModel, options: ClipOptions, mirror: bool) -> LiveSession:
+    """The session of one browser window, with the settings that hold from now on."""
+    chosen = LiveSettings(model, options, mirror)
+    session = st.session_state.setdefault(_SESSION, LiveSession(chosen))
+    session.settings = chosen
+    return session
+
+
+def _is_running() -> bool:
+    context = st.session_state.get(_STREAM)
+    return bool(context and (context.state.playing or context.state.signalling))
+
+
+def _stream(session: LiveSession) -> WebRtcStreamerContext | None:
+    """The picture with its buttons; None where browser and server did not come to terms."""
+    try:
+        return webrtc_streamer(
+            key=_STREAM,
+            mode=WebRtcMode.SENDRECV,
+            rtc_configuration={"iceServers": ice_servers()},
+            media_stream_constraints={"video": _PICTURE, "audio": False},
+            video_frame_callback=session.on_frame,
+            on_video_ended=session.end_stream,
+            async_processing=True,
+            sendback_audio=False,
+            media_toggle_controls=False,
+            video_html_attrs={"autoPlay": True, "muted": True, "controls": False, "style": {"width": "100%"}},
+            translations=_WORDS,
+        )
+    except SignallingTimeoutError:
+        stop()
+        return None
+
+
+def _say_trouble(sentence: str) -> None:
+    """Why there is no live picture, and other ways to the points of a face."""
+    st.warning(sentence, icon=":material/videocam_off:")
+    with st.container(horizontal=True):
+        clicked = sources.offer_source("Take a still photo", sources.CAMERA, ":material/photo_camera:", primary=True)
+        clicked |= sources.offer_source("Add photos", sources.FILES, ":material/add_photo_alternate:")
+        clicked |= sources.offer_source("Add a video", sources.VIDEO, ":material/movie:")
+    if clicked:  # in a fragment, the rest of the page would stay
+        st.rerun()
+
+
+def _show_state(stream: WebRtcStreamerContext, session: LiveSession) -> None:
+    """What the stream does at this moment."""
+    figures = session.figures()
+    waited_s = time.monotonic() - (st.session_state.get(_BEGAN) or math.inf)
+    if not (stream.state.playing or stream.state.signalling):
+        _say_how_to_start(session)
+    elif math.isinf(figures.idle_s) and waited_s > _PATIENCE_S:
+        _say_trouble(_NOT_CONNECTED)
+    elif math.isinf(figures.idle_s):
+        st.info("Connecting to your camera …", icon=":material/videocam:")
+    else:
+        if figures.idle_s > _PATIENCE_S / 2:
+            st.warning(_STOPPED_COMING, icon=":material/videocam_off:")
+        _show_figures(figures)
+        _show_expressions(figures)
+    _offer_files(session, stream.state.playing)
+
+
+def _say_how_to_start(session: LiveSession) -> None:
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**The camera is off**")
+        st.caption(
+            "Press Start and allow the camera. Each face is followed with a number of its own; weights and all that "
+            "is drawn can be changed while it runs."
+        )
+        if sources.offer_source("Take a still photo instead", sources.CAMERA, ":material/photo_camera:"):
+            st.rerun()
+
+
+def _show_figures(figures: LiveFigures) -> None:
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Frames/s", f"{figures.frames_per_s:.0f}", width=84, help="Frames worked on in a second.")
+        st.metric("Work", f"{figures.frame_ms:.0f} ms", width=84, help="Mean time of a frame, all steps together.")
+        st.metric(
+            "Delay",
+            f"{figures.delay_ms:.0f} ms",
+            width=96,
+            help="From when a frame could have come at the earliest until it leaves again: waiting, work, and the wait "
+            "for the camera's next frame, with which it is sent. What browser and network take comes on top.",
+        )
+        st.metric("Faces", f"{len(figures.faces)}", width=72)
+    if figures.failures:
+        failed = f"{figures.failures:,} of {figures.frames:,} frames could not be worked on"
+        st.warning(f"{failed}; the last because of {figures.failure}.", icon=":material/error:")
+    badges = (f":gray-badge[{label} {figures.milliseconds[step]:.1f} ms]" for step, label in STEPS.items())
+    st.markdown(" ".join(badges))
+
+
+def _show_expressions(figures: LiveFigures) -> None:
+    """A column for each face: pose, openings and blinks, or the score where points do not tell them."""
+    if not figures.faces:
+        st.caption("No face is in the picture.")
+        return
+    heads = [f"Face {face.id}" for face in figures.faces]
+    rows = {"Score": [f"{face.score:.2f}" for face in figures.faces]}
+    told = [figures.expressions.get(face.id) for face in figures.faces]
+    if all(told):
+        rows |= {name: [say(face) for face in told if face] for name, say in _MEASURES.items()}
+    lines = [["", *heads], ["---", *["---:"] * len(heads)], *([name, *values] for name, values in rows.items())]
+    st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines), help=_MEASURES_HELP if all(told) else None)
+
+
+def _offer_files(session: LiveSession, playing: bool) -> None:
+    """The picture of this moment, and the points of a while."""
+    recording, has_picture = session.recording, session.figures().frames > 0
+    if not (playing or recording or has_picture):
+        return
+    with st.container(horizontal=True):
+        st.download_button(
+            "Snapshot",
+            session.snapshot_png,
+            "snapshot.png",
+            "image/png",
+            disabled=not has_picture,
+            on_click="ignore",
+            icon=":material/photo_camera:",
+            help="The picture as it is shown, as PNG.",
+        )
+        if session.is_recording:
+            st.button("Stop recording", icon=":material/stop_circle:", on_click=session.stop_recording)
+        elif playing:
+            help_text = "Points, scores, angles and openings of each face and frame, as CSV."
+            st.button(
+                "Record points", icon=":material/fiber_manual_record:", on_click=session.start_recording, help=help_text
+            )
+        if recording and len(recording) and not session.is_recording:
+            st.download_button(
+                "Recording as CSV",
+                lambda: recording.csv_text().encode(),
+                "points.csv",
+                "text/csv",
+                on_click="ignore",
+                icon=":material/download:",
+                type="primary",
+            )
+    if recording:
+        state = "Recording" if session.is_recording else "Recorded"
+        end = " It is as long as it may be." if recording.is_full else ""
+        st.caption(f"{state}: {recording.seconds:.0f} s, {len(recording):,} rows.{end}")
