@@ -25,12 +25,12 @@ class SmoothOptions:
 
     smoothing: bool = option(True, "Hold points steady that hardly move.")
     min_cutoff_hz: float = option(
-        0.4, "How fast points at rest may change; lower is steadier and slower.", low=0.05, high=30.0
+        0.25, "How fast points at rest may change; lower is steadier and slower.", low=0.05, high=30.0
     )
     speed_gain: float = option(
         8.0, "How readily moving points are let through, in Hz for a side of the face a second.", low=0.0, high=100.0
     )
-    speed_cutoff_hz: float = option(1.0, "How fast the estimated speed may change.", low=0.1, high=30.0)
+    speed_cutoff_hz: float = option(0.7, "How fast the estimated speed may change.", low=0.1, high=30.0)
 
     def __post_init__(self) -> None:
         check(self)
