@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -22,9 +21,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from fkd.errors import FkdError
-from fkd.models import KeypointNetwork, Output, norm_to_px
+from fkd.models import KeypointNetwork, norm_to_px
 from fkd.models.layers import ResidualBlock
-from fkd.weights import TorchModel
+from fkd.progress import steps
+from fkd.runtime import LoadedModel, TorchModel
+from fkd.schema import Schema
 
 _KINDS: dict[type[nn.Module], str] = {
     nn.Linear: "dense",
@@ -33,7 +34,7 @@ _KINDS: dict[type[nn.Module], str] = {
     nn.MaxPool2d: "max pooling",
     nn.Dropout: "dropout",
 }
-_BATCH = 64
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,24 @@ class Occlusion:
     def shift_map(self, keypoint: int, axis: int, size: int) -> np.ndarray:
         """(size, size) float32: the movement along x (axis 0) or y (axis 1), in pixels."""
         return self._enlarged(self.shift_px[:, :, keypoint, axis], size)
+
+    def by_part(self, keypoint: int, points_px: np.ndarray, schema: Schema) -> dict[str, float]:
+        """How far the keypoint moves at most when a part of the face is covered, in pixels of the crop.
+
+        Args:
+            keypoint: index of the keypoint that moves.
+            points_px: (k, 2) where the network sees the points in the uncovered crop.
+            schema: whose groups are the parts.
+
+        Returns:
+            Each group of the schema, in its order, and `elsewhere`: the squares that cover no point.
+        """
+        distance = np.linalg.norm(self.shift_px[:, :, keypoint], axis=-1)
+        near = np.abs(self.centres_px[:, None] - points_px.T[:, None]) <= self.patch_px / 2  # (2, centres, k)
+        covered = near[1][:, None] & near[0][None]  # (rows, columns, k)
+        parts = {group: covered[..., list(members)].any(axis=-1) for group, members in schema.groups.items()}
+        parts["elsewhere"] = ~covered.any(axis=-1)
+        return {part: float(distance[squares].max(initial=0)) for part, squares in parts.items()}
 
     def _enlarged(self, values: np.ndarray, size: int) -> np.ndarray:
         places = np.interp(np.arange(size), self.centres_px, np.arange(len(self.centres_px))).astype(np.float32)
@@ -188,6 +207,8 @@ def filters(model: TorchModel, layer: str) -> dict[str, np.ndarray]:
 def filtered(crop_gray_u8: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """The crop seen through filters of a first layer, each normalised to sum of squares 1.
 
+    The crop's mean grey is taken away first: filters whose weights do not add up to 0 would show little else.
+
     Args:
         crop_gray_u8: (s, s) uint8.
         filters: (outputs, 1, h, w) from `filters`.
@@ -195,7 +216,7 @@ def filtered(crop_gray_u8: np.ndarray, filters: np.ndarray) -> np.ndarray:
     Returns:
         (outputs, s, s) float32; the answer of each filter at each pixel.
     """
-    grey = crop_gray_u8.astype(np.float32) / 255
+    grey = (crop_gray_u8 - crop_gray_u8.mean(dtype=np.float32)) / np.float32(255)
     kernels = filters[:, 0] / np.maximum(np.linalg.norm(filters[:, 0], axis=(1, 2), keepdims=True), 1e-12)
     return np.stack([cv2.filter2D(grey, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE) for kernel in kernels])
 
@@ -266,20 +287,18 @@ def grad_cam(model: TorchModel, crop_gray_u8: np.ndarray, keypoint: int, layer: 
 
 
 def occlusion(
-    model: TorchModel,
-    crop_gray_u8: np.ndarray,
-    patch_px: int | None = None,
-    step_px: int | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    model: LoadedModel, crop_gray_u8: np.ndarray, patch_px: int | None = None, step_px: int | None = None
 ) -> Occlusion:
     """Cover the crop place by place and see which keypoints move (Zeiler & Fergus, 2014).
 
+    It tells how far it is (`fkd.progress`), and only the direct look is asked: mirroring as well would
+    show what two looks have in common.
+
     Args:
-        model: any weights.
+        model: any weights, computed by torch or, which is faster, by onnxruntime.
         crop_gray_u8: (s, s) uint8.
         patch_px: side of the covering square, of the crop's mean grey; an eighth of the crop otherwise.
         step_px: distance between neighbouring squares; half a square otherwise.
-        progress: called with the share done; an exception raised there ends the work.
     """
     size = model.card.input_size
     patch = patch_px or max(size // 8, 2)
@@ -289,21 +308,11 @@ def occlusion(
     low, high = np.ceil(centres - patch / 2).clip(0).astype(int), np.ceil(centres + patch / 2).clip(0).astype(int)
     for crop, (row, column) in zip(crops, np.ndindex(len(centres), len(centres)), strict=True):
         crop[low[row] : high[row], low[column] : high[column]] = grey
-    whole = _points_px(model, crop_gray_u8[None])
-    moved = []
-    for start in range(0, len(crops), _BATCH):
-        moved.append(_points_px(model, crops[start : start + _BATCH]))
-        progress(min(start + _BATCH, len(crops)) / len(crops))
+    whole = model.predict(crop_gray_u8[None], flip=False).points_px
+    batches = np.array_split(crops, -(-len(crops) // _BATCH))
+    moved = [model.predict(batch, flip=False).points_px for batch in steps("covering the face place by place", batches)]
     shift = np.concatenate(moved) - whole
     return Occlusion(shift.reshape(len(centres), len(centres), *shift.shape[1:]), patch, centres)
-
-
-def _points_px(model: TorchModel, crops_gray_u8: np.ndarray) -> np.ndarray:
-    """(n, k, 2) float32 from the direct look alone: mirroring would show what two looks have in common."""
-    with torch.inference_mode():
-        images = torch.from_numpy(crops_gray_u8).to(model.device)[:, None].float() / 255
-        output: Output = model.network(images)
-        return norm_to_px(output.points_norm, model.card.input_size).float().cpu().numpy()
 
 
 def _private_copy(network: KeypointNetwork) -> KeypointNetwork:

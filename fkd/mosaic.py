@@ -16,6 +16,7 @@ from fkd.options import check, option
 _WIDTH_PX = 1200
 _GAP_SHARE = 0.05  # of a tile
 _SMALLEST_TILE, _LARGEST_TILE = 24, 240
+_NOT_EXTREME = 0.995  # of all weights; the others have the colours of the ends
 _GAP_GREY = 128  # seen on light and dark pages, and between dark and bright tiles
 _COLOURS = {"viridis": cv2.COLORMAP_VIRIDIS, "magma": cv2.COLORMAP_MAGMA, "grey": None}
 _DIVERGING = ("#2166AC", "#F7F7F7", "#B2182B")  # below zero, zero, above
@@ -62,7 +63,12 @@ class Mosaic:
         return np.stack([column, row], axis=1) * np.array(self.tile_px) + (np.array(self.tile_px) - self.gap_px - 1) / 2
 
 
-def mosaic(maps: np.ndarray, options: MosaicOptions | None = None, limits: np.ndarray | None = None) -> Mosaic:
+def mosaic(
+    maps: np.ndarray,
+    options: MosaicOptions | None = None,
+    limits: np.ndarray | None = None,
+    channels: np.ndarray | None = None,
+) -> Mosaic:
     """Maps side by side.
 
     Args:
@@ -70,10 +76,12 @@ def mosaic(maps: np.ndarray, options: MosaicOptions | None = None, limits: np.nd
         options: scale, order and colours.
         limits: (c, 2) values of the darkest and the brightest colour, where pictures are to be compared;
             those of `scale_limits` otherwise.
+        channels: which maps to show, one after the other, where pictures are to be compared; all of them in
+            the order of the options otherwise.
     """
     options = options or MosaicOptions()
+    channels = order_of(maps, options.order) if channels is None else channels
     maps = maps.reshape(len(maps), *(maps.shape[1:] or (1, 1))).astype(np.float32)
-    channels = order_of(maps, options.order)
     limits = scale_limits(maps, options.scale) if limits is None else limits
     tiles = [colourise(maps[i], options.colours, (float(limits[i, 0]), float(limits[i, 1]))) for i in channels]
     return _assemble(tiles, channels)
@@ -88,16 +96,17 @@ def scale_limits(maps: np.ndarray, scale: str) -> np.ndarray:
 
 
 def signed_mosaic(maps: np.ndarray) -> Mosaic:
-    """(c, h, w) weights side by side, blue below zero and red above, on one scale."""
-    limit = float(np.abs(maps).max())
+    """(c, h, w) weights side by side, blue below zero and red above, on one scale that a few extremes exceed."""
+    limit = float(np.quantile(np.abs(maps), _NOT_EXTREME))
     return _assemble([colourise_signed(weights, limit) for weights in maps], np.arange(len(maps)))
 
 
 def order_of(maps: np.ndarray, order: str) -> np.ndarray:
-    """(c,) indices of (c, h, w) maps by `index`, or by falling `mean` or `peak`."""
+    """(c,) indices of maps (c, h, w) or numbers (c,) by `index`, or by falling `mean` or `peak`."""
     if order == "index":
         return np.arange(len(maps))
-    values = maps.mean(axis=(1, 2)) if order == "mean" else maps.max(axis=(1, 2))
+    flat = maps.reshape(len(maps), -1)
+    values = flat.mean(axis=1) if order == "mean" else flat.max(axis=1)
     return np.argsort(-values, kind="stable")
 
 
@@ -133,7 +142,8 @@ def overlay(
         image_gray_u8: (s, s) uint8.
         heat_rgb_u8: (h, w, 3) uint8 RGB.
         opacity: 0 shows the picture, 1 the map.
-        strength: (h, w), 0 or more, where the map is to hide the picture by how much it has to say there.
+        strength: (h, w) where the map is to hide the picture by how much it has to say there; the picture
+            shows unchanged where it is least.
 
     Returns:
         (s, s, 3) uint8 RGB.
@@ -142,8 +152,9 @@ def overlay(
     large = cv2.resize(heat_rgb_u8, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
     alpha = np.full((*image_gray_u8.shape, 1), opacity, np.float32)
     if strength is not None:
-        share = strength.astype(np.float32) / (float(strength.max()) or 1.0)
-        alpha *= np.sqrt(cv2.resize(share, size, interpolation=cv2.INTER_LINEAR).clip(0, 1))[..., None]
+        low, high = float(strength.min()), float(strength.max())
+        share = (strength.astype(np.float32) - low) / (high - low or 1.0)
+        alpha *= cv2.resize(share, size, interpolation=cv2.INTER_LINEAR).clip(0, 1)[..., None]
     return np.round(large * alpha + image_gray_u8[..., None] * (1 - alpha)).astype(np.uint8)
 
 
@@ -165,5 +176,7 @@ def _assemble(tiles: list[np.ndarray], channels: np.ndarray) -> Mosaic:
 
 
 def _columns(tiles: int) -> int:
-    """About half as many rows as columns: as wide as a page is."""
-    return min(tiles, max(4, int(np.ceil(np.sqrt(2 * tiles)))))
+    """About half as many rows as columns, as wide as a page is, and the last row filled where that can be."""
+    wanted = np.sqrt(2 * tiles)
+    near = range(max(int(wanted / 1.5), 1), max(int(wanted * 1.5), 4) + 1)
+    return min(tiles, min(near, key=lambda columns: (-tiles % columns, abs(columns - wanted))))

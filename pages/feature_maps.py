@@ -10,6 +10,7 @@ from fkd.ui.settings import choose_weights
 frame.enter(__file__)
 
 st.title("Feature maps", anchor=False)
+st.caption("What a network sees in a face: choose weights and a face in the sidebar, then a layer by its row.")
 
 with st.sidebar:
     st.subheader("Network", anchor=False)

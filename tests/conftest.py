@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def find_chromium() -> str | None:
     """Path of an installed Chromium or Chrome."""
     candidates = (*map(shutil.which, BROWSERS), *(path for path in MAC_BROWSERS if Path(path).exists()))
     return next(filter(None, candidates), None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No runs and no notes but the tests' own, also for the servers and workers that they start."""
+    root = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        for place in ("runs", "notes"):
+            patch.setenv(f"FKD_{place.upper()}", str(root / place))
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import resource
+import sys
 import threading
 
 import numpy as np
@@ -13,8 +17,9 @@ from fkd.crop import CropFrame
 from fkd.errors import FkdError
 from fkd.inspect import activations, filtered, filters, grad_cam, heatmaps, layer_table, occlusion
 from fkd.models import MODELS, KeypointNetwork, Output, create_model
+from fkd.progress import listening
 from fkd.schema import KAGGLE15
-from fkd.weights import Card, TorchModel
+from fkd.weights import Card, TorchModel, load_model
 
 SIZE = 64
 RNG = np.random.default_rng(0)
@@ -135,14 +140,34 @@ def test_occlusion_finds_the_planted_dependency() -> None:
 
 def test_occlusion_tells_its_progress_and_can_be_stopped() -> None:
     shares: list[float] = []
-    occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4, progress=shares.append)
-    assert shares == sorted(shares) and shares[-1] == 1
+    with listening(lambda what, share: shares.append(share)):
+        occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4)
+    assert shares == sorted(shares) and shares[-1] == 1 and len(shares) > 5
 
-    def stop(share: float) -> None:
+    def stop(what: str, share: float) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4, progress=stop)
+    with pytest.raises(KeyboardInterrupt), listening(stop):
+        occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4)
+
+
+def test_of_all_parts_the_one_at_the_planted_place_moves_a_point_most() -> None:
+    found = occlusion(loaded(Tiny()), CROP, patch_px=8, step_px=4)
+    points_px = np.full((15, 2), 5.0)
+    points_px[list(KAGGLE15.groups["nose"])] = (42, 22)
+    parts = found.by_part(7, points_px, KAGGLE15)
+    assert list(parts) == [*KAGGLE15.groups, "elsewhere"]
+    assert max(parts, key=lambda part: parts[part]) == "nose"
+    assert parts["nose"] == np.linalg.norm(found.shift_px[:, :, 7], axis=-1).max()
+    assert parts["eyes"] == parts["mouth"] == 0
+    assert parts["elsewhere"] < parts["nose"]
+
+
+def test_onnxruntime_finds_the_same_as_torch() -> None:
+    crop = RNG.integers(0, 256, (128, 128), np.uint8)
+    one, other = (occlusion(load_model("ibug68", runtime=name), crop, 48, 48) for name in ("torch", "onnx"))
+    np.testing.assert_allclose(one.shift_px, other.shift_px, atol=0.05)
+    assert np.abs(one.shift_px).max() > 0.5
 
 
 def test_filters_of_convolutions_and_of_dense_layers_on_pixels() -> None:
@@ -203,6 +228,35 @@ def test_a_look_takes_no_memory_for_parameters() -> None:
 
     network = made("heatmap").network
     assert {p.data_ptr() for p in _private_copy(network).parameters()} == {p.data_ptr() for p in network.parameters()}
+
+
+def test_memory_stays_flat_over_two_hundred_layer_changes() -> None:
+    torch.manual_seed(0)
+    model = loaded(create_model("heatmap", 15, 128), "heatmap")
+    crop = RNG.integers(0, 256, (128, 128), np.uint8)
+    names = [layer.name for layer in layer_table(model, crop, repeats=1)]
+
+    def look(times: int) -> None:
+        for _, name in zip(range(times), itertools.cycle(names), strict=False):
+            activations(model, crop, name)
+
+    look(len(names))
+    before_bytes, modules = process_bytes(), living_modules()
+    look(200)
+    # Kept activations would take some 40 MB, kept copies of the network without its parameters thousands of modules.
+    assert process_bytes() - before_bytes < 15e6
+    assert living_modules() == modules
+
+
+def process_bytes() -> int:
+    """The most memory that this process has ever taken."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def living_modules() -> int:
+    gc.collect()
+    return sum(issubclass(type(found), nn.Module) for found in gc.get_objects())
 
 
 def test_threads_that_look_at_different_layers_do_not_mix() -> None:

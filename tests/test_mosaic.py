@@ -35,6 +35,12 @@ def test_common_limits_make_two_pictures_comparable() -> None:
     assert (low, high) == (25, 127)
 
 
+def test_two_pictures_can_have_the_order_of_one() -> None:
+    order = mosaic(MAPS, grey(order="peak")).channels
+    other = mosaic(-MAPS, grey(order="peak"), channels=order)
+    assert other.channels.tolist() == order.tolist() == [1, 2, 4, 0, 3]
+
+
 @pytest.mark.parametrize("count", [1, 3, 32, 68, 512])
 def test_every_channel_has_its_tile_within_the_picture(count: int) -> None:
     picture = mosaic(np.random.default_rng(0).random((count, 5, 7), np.float32))

@@ -20,7 +20,8 @@ from fkd.training.devices import Gpu, title_of
 from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue, read_waiting
-from fkd.ui.train import keys, setup, work
+from fkd.ui import work
+from fkd.ui.train import keys, setup
 from fkd.weights import find_weights, list_run_weights
 from tests.drawn import drawn_faces, write_noise_faces
 

@@ -1,4 +1,4 @@
-"""Datasets as every page sees them: read once for all sessions, synthetic ones in a number that is soon drawn."""
+"""Datasets as every page sees them: those that are here, and synthetic ones in a number that is soon drawn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from fkd.data import load_dataset, synthetic
+from fkd.data import dataset_names, is_available, load_dataset, synthetic
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.paths import data_root
@@ -15,8 +15,13 @@ SYNTHETIC = {"synthetic15": "kaggle15", "synthetic68": "ibug68"}
 SYNTHETIC_FACES = 120  # enough to try everything on; more would take minutes to render
 
 
+def available_names() -> list[str]:
+    """The datasets that are here, those of real faces first."""
+    return sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
+
+
 def shared_dataset(name: str) -> Dataset:
-    """The faces of a dataset; read again when its files have changed."""
+    """The faces of a dataset, read once for all sessions and again when its files have changed."""
     return _shared(name, signature(name))
 
 
@@ -27,8 +32,8 @@ def signature(name: str) -> tuple:
     return (str(folder), *((entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries))
 
 
-@st.cache_resource(show_spinner="Reading the faces …", show_time=True, max_entries=3)
-def _shared(name: str, signature: tuple) -> Dataset:
+def read_dataset(name: str) -> Dataset:
+    """The faces of a dataset, read or drawn now."""
     if name not in SYNTHETIC:
         return load_dataset(name)
     return cached_dataset(
@@ -36,3 +41,8 @@ def _shared(name: str, signature: tuple) -> Dataset:
         [Path(synthetic.__file__).parent],
         lambda: synthetic.synthetic_dataset(SYNTHETIC[name], SYNTHETIC_FACES),
     )
+
+
+@st.cache_resource(show_spinner="Reading the faces …", show_time=True, max_entries=3)
+def _shared(name: str, signature: tuple) -> Dataset:
+    return read_dataset(name)

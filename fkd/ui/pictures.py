@@ -45,14 +45,23 @@ def picture_figure(image_u8: np.ndarray, height: int) -> go.Figure:
     )
     hidden = {"showgrid": False, "zeroline": False, "showticklabels": False}
     figure.update_xaxes(range=[-0.5, columns - 0.5], constrain="domain", **hidden)
-    figure.update_yaxes(range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", **hidden)
+    figure.update_yaxes(range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", constraintoward="top", **hidden)
     return tidy(figure, height, dragmode="pan")
 
 
 def _data_uri(image_u8: np.ndarray) -> str:
-    """PNG of a grey or RGB picture, enlarged so that the browser has nothing to smooth."""
+    """A grey or RGB picture, enlarged so that the browser has nothing to smooth."""
+    factor = max(1, 600 // max(image_u8.shape[:2]))
+    return data_uri(cv2.resize(image_u8, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC))
+
+
+def data_uri(image_u8: np.ndarray) -> str:
+    """A grey or RGB picture as an address that holds it as PNG."""
+    return "data:image/png;base64," + base64.b64encode(png(image_u8)).decode()
+
+
+def png(image_u8: np.ndarray) -> bytes:
+    """A (h, w) grey or (h, w, 3) RGB uint8 picture as a PNG file."""
     if image_u8.ndim == 3:
         image_u8 = cv2.cvtColor(image_u8, cv2.COLOR_RGB2BGR)
-    factor = max(1, 600 // max(image_u8.shape[:2]))
-    large = cv2.resize(image_u8, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    return "data:image/png;base64," + base64.b64encode(cv2.imencode(".png", large)[1].tobytes()).decode()
+    return cv2.imencode(".png", image_u8)[1].tobytes()

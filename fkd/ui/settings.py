@@ -18,7 +18,7 @@ from fkd.pipeline.track import TrackOptions
 from fkd.ui.forms import options_form, reset
 from fkd.ui.missing import HAAR, MIN_SCORE
 from fkd.ui.photos import Settings
-from fkd.weights import RUN_PREFIX, find_weights, list_run_weights, list_weights, read_card
+from fkd.weights import find_weights, list_run_weights, list_weights, read_card
 
 T = TypeVar("T")
 _FIRST_CHOICE = "ibug68"
@@ -76,7 +76,7 @@ def choose_weights() -> str:
     names += list_run_weights()
     if not names:
         find_weights(_FIRST_CHOICE)  # says which weights are missing and where they belong
-    weights = st.selectbox("Weights", names, key="weights", bind="query-params", format_func=weights_title)
+    weights = st.selectbox("Weights", names, key="weights", bind="query-params")
     try:
         card = read_card(weights)
     except FkdError:
@@ -88,11 +88,3 @@ def choose_weights() -> str:
     if about.open:
         about.markdown(render_card(weights), anchors=False)
     return weights
-
-
-def weights_title(weights: str) -> str:
-    """How weights are called in a list: those of a run with its name and, for a snapshot, the epoch."""
-    run, at, epoch = weights.removeprefix(RUN_PREFIX).partition("@")
-    if not weights.startswith(RUN_PREFIX):
-        return weights
-    return f"Run · {run}, epoch {epoch}" if at else f"Run · {run}"

@@ -1,25 +1,22 @@
-"""Which dataset the Explore page shows, read and judged once for all sessions."""
+"""Which dataset the Explore page shows, read and judged once for all sessions; faces come before their judgement."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
 from fkd.curation import quality_of
-from fkd.data import dataset_names, is_available, load_dataset, synthetic
-from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
-from fkd.data.quality import Quality
+from fkd.data.quality import Quality, first_look
 from fkd.errors import FkdError
 from fkd.jobs import Job
-from fkd.paths import data_root
+from fkd.ui.datasets import SYNTHETIC, available_names, read_dataset, signature
 from fkd.ui.explore import adding, keys
 from fkd.ui.waiting import follow, wait_for
 
-SYNTHETIC = {"synthetic15": "kaggle15", "synthetic68": "ibug68"}
-SYNTHETIC_FACES = 120  # enough to try everything on; more would take minutes to render
+_PATIENCE_S = 1.0  # what is in the cache is there by then; for anything else the faces are shown first
+_SHORT = 11  # characters of a name below a small picture
 
 
 @dataclass(frozen=True)
@@ -30,16 +27,24 @@ class Source:
         key: changes with the dataset's content; what caches go by.
         faces: the dataset, every row of it.
         quality: what is measured of each face.
+        measured: whether all of it is; else `quality` is a first look.
     """
 
     key: tuple
     faces: Dataset
     quality: Quality
+    measured: bool = True
+
+    def short_name(self, row: int) -> str:
+        """A row's name without folder and ending, or as much of its end as fits below a small picture."""
+        name = str(self.faces.rows[row]).rpartition("/")[2]
+        stem = name.rpartition(".")[0] or name
+        return stem if len(stem) <= _SHORT else f"…{stem[1 - _SHORT :].lstrip()}"
 
 
 def choose_source() -> Source:
     """The list of datasets that are here, those of real faces first, and the chosen one; ways to add others."""
-    names = sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
+    names = available_names()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
         wanted = adding.OWN if st.button("Add a dataset", icon=":material/add:") else None
@@ -49,21 +54,40 @@ def choose_source() -> Source:
     elif name in SYNTHETIC:
         st.caption(":material/smart_toy: Synthetic faces of people who do not exist, rendered here.")
     adding.open_dialog(wanted)
-    signature = _signature(name)
-    job = _job(name, signature)
+    return _judged(name, *_read(name))
+
+
+def _read(name: str) -> tuple[tuple, Dataset]:
+    """What changes with the files of a dataset, and its faces."""
+    files = signature(name)
+    job = _reading(name, files)
     if adding.is_busy() and not job.done:
-        follow(job, _show_faces)
+        follow(job, _draw_anew)
         st.stop()
     wait_for(job)
     try:
-        return job.result()
+        return files, job.result()
     except Exception:
-        _job.clear(name, signature)  # so that the next visit tries again
+        _reading.clear(name, files)  # so that the next visit tries again
         raise
 
 
-def _show_faces() -> None:
-    """Draw the page anew once its faces are there, but not under an open dialog: it would close."""
+def _judged(name: str, files: tuple, faces: Dataset) -> Source:
+    """The faces with their quality; while that is under way, with a first look at them and a bar."""
+    job = _judging(name, files, faces)
+    if not job.done:
+        follow(job, _draw_anew)
+        key = (name, "first look", *files)
+        return Source(key, faces, _first_look(key, faces), measured=False)
+    try:
+        return Source((name, *files), faces, job.result())
+    except Exception:
+        _judging.clear(name, files, faces)
+        raise
+
+
+def _draw_anew() -> None:
+    """Draw the whole page once a job is done, but not under an open dialog: it would close."""
     if not adding.is_open():
         st.rerun()
 
@@ -79,28 +103,25 @@ def _say_how_to_begin() -> str | None:
     return adding.OWN if own else adding.KAGGLE if published else None
 
 
-def _signature(name: str) -> tuple:
-    """Changes when the files of a dataset do."""
-    folder = Path(synthetic.__file__).parent if name in SYNTHETIC else data_root() / name
-    entries = sorted(folder.iterdir())
-    return (str(folder), *((entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries))
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _reading(name: str, signature: tuple) -> Job[Dataset]:
+    return Job(f"Reading {name}", lambda: _load(name))
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
-def _job(name: str, signature: tuple) -> Job[Source]:
-    return Job(f"Looking at {name}", lambda: _load(name, signature))
+def _judging(name: str, signature: tuple, _faces: Dataset) -> Job[Quality]:
+    job = Job("Judging every face, which you can look at meanwhile", lambda: quality_of(_faces))
+    job.wait(_PATIENCE_S)
+    return job
 
 
-def _load(name: str, signature: tuple) -> Source:
-    faces = _synthetic_faces(name) if name in SYNTHETIC else load_dataset(name)
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _first_look(key: tuple, _faces: Dataset) -> Quality:
+    return first_look(_faces)
+
+
+def _load(name: str) -> Dataset:
+    faces = read_dataset(name)
     if len(faces) < 2:
         raise FkdError(f"{name!r} has a single face, and faces are judged by comparing them; add more to its folder.")
-    return Source((name, *signature), faces, quality_of(faces))
-
-
-def _synthetic_faces(name: str) -> Dataset:
-    return cached_dataset(
-        f"{name}-{SYNTHETIC_FACES}",
-        [Path(synthetic.__file__).parent],
-        lambda: synthetic.synthetic_dataset(SYNTHETIC[name], SYNTHETIC_FACES),
-    )
+    return faces

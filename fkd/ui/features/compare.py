@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
-from fkd.disturb import DISTURBANCES
+from fkd.crop import transform
+from fkd.disturb import DISTURBANCES, turn_matrix
 from fkd.errors import FkdError
 from fkd.inspect import Layer
-from fkd.mosaic import mosaic, scale_limits
+from fkd.mosaic import mosaic, order_of, scale_limits
 from fkd.schema import PREDICTION_COLOUR
 from fkd.ui.features.looks import Look
-from fkd.ui.features.maps import choose_look, offer_files
+from fkd.ui.features.maps import choose_look, offer_files, show_map_scale
 from fkd.ui.pictures import with_points
-from fkd.ui.settings import weights_title
 from fkd.weights import RUN_PREFIX, Card, list_run_weights, list_snapshots, list_weights, read_card
 
 _DISTURBED, _OTHER = "The face disturbed", "Other weights"
 
 
+@dataclass(frozen=True)
+class _Other:
+    """What the look is compared with.
+
+    Attributes:
+        look: the other one.
+        titles: what the two are called above their pictures.
+        expected_px: (k, 2) where its points would lie if nothing but what was meant to move had moved.
+    """
+
+    look: Look
+    titles: tuple[str, str]
+    expected_px: np.ndarray
+
+
 def show_comparison(look: Look, layer: Layer) -> None:
-    """Choose what to compare with; both faces, how far the points moved, and both grids."""
+    """Choose what to compare with; how far the points moved, both faces, and both grids."""
     what = st.segmented_control(
         "Compare with", [_DISTURBED, _OTHER], default=_DISTURBED, required=True, key="features.compare"
     )
@@ -28,25 +45,26 @@ def show_comparison(look: Look, layer: Layer) -> None:
     if other is None:
         return
     options = choose_look()
-    theirs = _same_layer(other, layer)
-    left, right = st.columns(2, gap="medium")
-    ours_maps = look.activations(layer.name)
-    their_maps = other.activations(theirs)
-    limits = _common_limits(ours_maps, their_maps, options.scale)
-    for column, shown, name, maps in (
-        (left, look, layer.name, ours_maps),
-        (right, other, theirs, their_maps),
-    ):
-        with column:
-            st.markdown(f"**{shown.weights}** · {name}")
-            _show_crop(shown)
-            picture = mosaic(maps, options, limits)
-            st.image(picture.rgb_u8, width="stretch", alt=f"Channels of {name} in {shown.weights}")
-            offer_files(picture, {"activations": maps}, f"{shown.weights}_{name}_{column is right}")
+    theirs = _same_layer(other.look, layer)
+    ours_maps, their_maps = look.activations(layer.name), other.look.activations(theirs)
     _say_difference(look, other, ours_maps, their_maps)
+    limits = _common_limits(ours_maps, their_maps, options.scale)
+    same = limits is not None
+    if not same:
+        st.info("These layers differ in shape: each grid has its own scale.", icon=":material/info:")
+    channels = order_of(ours_maps, options.order) if same else None
+    columns = st.columns(2, gap="medium")
+    for place, (shown, name, maps) in enumerate(((look, layer.name, ours_maps), (other.look, theirs, their_maps))):
+        with columns[place]:
+            st.markdown(f"**{other.titles[place]}** · {name}")
+            _show_crop(shown)
+            picture = mosaic(maps, options, limits, channels)
+            st.image(picture.rgb_u8, width="stretch", output_format="PNG", alt=f"Channels of {name} in {shown.weights}")
+            show_map_scale(maps, options, limits)
+            offer_files(picture, {"activations": maps}, f"{other.titles[place]}_{name}")
 
 
-def _disturbed(look: Look) -> Look:
+def _disturbed(look: Look) -> _Other:
     """The same face and network after a disturbance."""
     left, right = st.columns([1, 2])
     kind = left.selectbox(
@@ -65,10 +83,12 @@ def _disturbed(look: Look) -> Look:
     margin = (size - size / look.model.card.crop.scale) / 2
     box = np.array([margin, margin, size - margin, size - margin])
     crop_gray_u8 = disturbance.apply(look.crop_gray_u8, box, amount, np.random.default_rng(0))
-    return Look(look.weights, crop_gray_u8)
+    turned_px = transform(look.points_px, turn_matrix(box, amount)) if kind == "turn" else look.points_px
+    titles = (f"{look.weights}, as it is", f"{look.weights}, {disturbance.label.lower()} {amount:g}")
+    return _Other(Look(look.weights, crop_gray_u8), titles, turned_px)
 
 
-def _in_other_weights(look: Look) -> Look | None:
+def _in_other_weights(look: Look) -> _Other | None:
     """The same face in other weights that take crops of the same size, so that both see the very same picture."""
     names = [name for name in _comparable(look.model.card) if name != look.weights]
     if not names:
@@ -78,7 +98,8 @@ def _in_other_weights(look: Look) -> Look | None:
             icon=":material/info:",
         )
         return None
-    return Look(st.selectbox("Weights", names, format_func=weights_title, key="features.other"), look.crop_gray_u8)
+    other = Look(st.selectbox("Weights", names, key="features.other"), look.crop_gray_u8)
+    return _Other(other, (look.weights, other.weights), look.points_px)
 
 
 def _comparable(card: Card) -> list[str]:
@@ -116,14 +137,15 @@ def _show_crop(look: Look) -> None:
     st.image(points, width=280, alt=f"The face with the points of {look.weights}")
 
 
-def _say_difference(ours: Look, theirs: Look, our_maps: np.ndarray, their_maps: np.ndarray) -> None:
+def _say_difference(ours: Look, other: _Other, our_maps: np.ndarray, their_maps: np.ndarray) -> None:
     """How far the points lie apart, and how alike the maps are."""
-    moved = np.linalg.norm(ours.points_px - theirs.points_px, axis=1)
-    names = ours.model.card.schema.keypoints
-    furthest = int(moved.argmax())
+    apart = np.linalg.norm(other.expected_px - other.look.points_px, axis=1)
+    furthest = int(apart.argmax())
+    name = ours.model.card.schema.keypoints[furthest].replace("_", " ")
     one, two, three = st.columns(3)
-    one.metric("Points moved", f"{moved.mean():.2f} px", help="Mean distance in pixels of the crop.")
-    two.metric("Furthest", f"{moved[furthest]:.2f} px", names[furthest].replace("_", " "), delta_color="off")
+    helped = "In pixels of the crop; points of a turned face are compared with points turned likewise."
+    one.metric("Points apart, mean", f"{apart.mean():.2f} px", help=helped)
+    two.metric(f"Furthest: {name}", f"{apart[furthest]:.2f} px")
     if our_maps.shape == their_maps.shape:
         alike = float(np.corrcoef(our_maps.ravel(), their_maps.ravel())[0, 1])
         three.metric("Likeness of the maps", f"{alike:.3f}", help="Correlation of all cells; 1 is the same.")

@@ -8,14 +8,14 @@ import numpy as np
 import streamlit as st
 
 from fkd.crop import cut
-from fkd.data import dataset_names, is_available
 from fkd.data.dataset import Dataset
 from fkd.errors import FkdError
 from fkd.evaluate import crop_maps
 from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.predict import MIN_FACE_SCORE
-from fkd.ui.datasets import SYNTHETIC, shared_dataset
+from fkd.ui.datasets import available_names, shared_dataset
 from fkd.ui.features.looks import Look
+from fkd.ui.missing import given_boxes
 from fkd.ui.photos import LAST_PHOTO, Analysis, Photo, Settings, analyse_all, sample_photo
 from fkd.ui.pictures import with_points
 from fkd.ui.sources import PHOTO_SUFFIXES
@@ -39,7 +39,11 @@ class FaceCrop:
 
 
 def choose_face(weights: str, model: LoadedModel) -> FaceCrop | None:
-    """The switch between the sources, and the face that the chosen one gives; None while there is none."""
+    """The switch between the sources, and the face that the chosen one gives; None while there is none.
+
+    Raises:
+        FkdError: the chosen photo or row has no face.
+    """
     sources = [_SAMPLE, _DATASET, _UPLOAD]
     if LAST_PHOTO in st.session_state:
         sources.insert(1, _LAST)
@@ -63,17 +67,15 @@ def show_crop(look: Look, name: str) -> None:
     st.image(points, width="stretch", caption=f"{name}, as {look.weights} sees it", output_format="PNG")
 
 
-def _from_photo(photo: Photo, weights: str) -> FaceCrop | None:
-    (analysis,) = analyse_all([photo], Settings(weights, HaarOptions(), MIN_FACE_SCORE), {})
+def _from_photo(photo: Photo, weights: str) -> FaceCrop:
+    """A face of a photo, in the boxes that were given on the Detect page where there are any."""
+    (analysis,) = analyse_all([photo], Settings(weights, HaarOptions(), MIN_FACE_SCORE), given_boxes())
     if isinstance(analysis, str):
-        st.error(analysis, icon=":material/error:")
-        return None
+        raise FkdError(analysis)
     if not analysis.faces:
-        st.warning(
-            f"No face found in {photo.name}. On the Detect page a box can be given; or choose another photo.",
-            icon=":material/search_off:",
+        raise FkdError(
+            f"No face found in {photo.name}; choose another photo, or give a box on the Detect page and come back."
         )
-        return None
     index = _choose_among(photo, analysis) if len(analysis.faces) > 1 else 0
     return FaceCrop(photo.name, analysis.crops_gray_u8[index])
 
@@ -94,8 +96,7 @@ def _choose_among(photo: Photo, analysis: Analysis) -> int:
 
 
 def _from_dataset(model: LoadedModel) -> FaceCrop:
-    names = sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
-    name = st.selectbox("Dataset", names, key="features.dataset", persist_state="session")
+    name = st.selectbox("Dataset", available_names(), key="features.dataset", persist_state="session")
     faces = shared_dataset(name)
     row = st.number_input("Row", 0, len(faces) - 1, 0, key="features.row", help="Counted from 0, as in the file.")
     return FaceCrop(f"{name} {faces.rows[row]}", _cut_row(model, faces, int(row)))

@@ -2,62 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 import cv2
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from fkd import inspect
-from fkd.inspect import Heatmaps
+from fkd.inspect import Occlusion
 from fkd.mosaic import colourise, colourise_signed, overlay
 from fkd.pipeline.draw import draw_points
-from fkd.schema import PREDICTION_COLOUR
+from fkd.schema import GROUP_COLOURS, PREDICTION_COLOUR, Schema
+from fkd.ui import work
 from fkd.ui.features.looks import Look
-from fkd.ui.features.maps import npz, png
+from fkd.ui.features.maps import npz
+from fkd.ui.features.scale import show_scale
+from fkd.ui.photos import shared_model
+from fkd.ui.pictures import png
+from fkd.ui.plots import bar_for, tidy
 
-_HEATMAP, _GRAD_CAM, _OCCLUSION = "Heatmap", "Grad-CAM", "Occlusion"
-_HELP = {
-    _HEATMAP: "The probability of the keypoint's place that the network decodes the point from.",
-    _GRAD_CAM: "Which parts of the last maps push the keypoint's coordinate, by their gradient.",
-    _OCCLUSION: "How far the keypoint moves when a grey square covers the place.",
-}
+_BEGUN = "features.occlusion"  # the key of the occlusion that this session looked at last
 _DIRECTIONS = {"Any way": None, "Sideways": 0, "Up or down": 1}
+_ENDS = {None: ("Little", "much"), 0: ("To the left", "to the right"), 1: ("Upwards", "downwards")}
+_COLOURS = "magma"
 _LARGE_PX = 512
+_ELSEWHERE_COLOUR = "#8A93A3"
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What a person asks about: which keypoint, along which axis, and how strongly maps are laid over the face."""
+
+    keypoint: int
+    name: str
+    axis: int | None
+    opacity: float
 
 
 def show_keypoint(look: Look) -> None:
-    """Choose a keypoint and a method; the face with what it says, and a sentence that says it in words."""
-    schema = look.model.card.schema
-    left, right = st.columns([2, 3], gap="medium")
+    """Choose a keypoint; where the network sees it beside what moves it, and the answer in a sentence."""
+    chosen = _choose(look.model.card.schema)
+    answer = st.empty()
+    left, right = st.columns(2, gap="medium")
     with left:
-        keypoint = st.selectbox(
+        seen = _show_where_it_is_seen(look, chosen)
+    with right if seen else left:
+        st.markdown("**What moves it**")
+        found = _occlusion(look)
+        if found is not None:
+            _show_what_moves_it(look, chosen, found)
+    if found is not None:
+        with right if not seen else st.container():
+            _show_parts(look, chosen, found)
+        answer.markdown(f"#### {_in_words(look, chosen, found)}", anchors=False)
+
+
+def _choose(schema: Schema) -> _Chosen:
+    names = schema.keypoints
+    with st.container(horizontal=True, gap="medium"):
+        name = st.selectbox(
             "Keypoint",
-            range(len(schema)),
-            index=_default_keypoint(schema.keypoints),
-            format_func=lambda k: f"{k} · {schema.keypoints[k].replace('_', ' ')}",
-            key=f"features.keypoint.{schema.name}",
+            names,
+            index=_default_keypoint(names),
+            format_func=lambda name: name.replace("_", " "),
+            key="keypoint",
+            bind="query-params",
+            width=240,
         )
-        found = inspect.heatmaps(look.model, look.crop_gray_u8)
-        method = st.segmented_control(
-            "What is shown",
-            _methods(look, found),
-            default=_methods(look, found)[0],
-            required=True,
-            key=f"features.method.{look.weights}",
+        direction = st.segmented_control(
+            "Direction", list(_DIRECTIONS), default="Any way", required=True, key="features.direction"
         )
-        st.caption(_HELP[method])
-        if method == _HEATMAP and found is not None:
-            heat, strength, values = _show_heatmap(look, found, keypoint)
-        elif method == _GRAD_CAM:
-            heat, strength, values = _show_grad_cam(look, keypoint)
-        else:
-            heat, strength, values = _show_occlusion(look, keypoint)
-        opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.8, 0.05, key="features.keypoint.opacity")
-    drawn = _drawn(look, heat, strength, keypoint, opacity)
-    name = schema.keypoints[keypoint]
-    right.image(drawn, width=_LARGE_PX, alt=f"{method} of {name} over the face")
-    with right.container(horizontal=True):
-        st.download_button("PNG", lambda: png(drawn), f"{name}_{method.lower()}.png", "image/png", on_click="ignore")
-        st.download_button("NPZ", lambda: npz({"map": values}), f"{name}_{method.lower()}.npz", on_click="ignore")
+        opacity = st.slider("Opacity of the maps", 0.0, 1.0, 0.8, 0.05, key="features.keypoint.opacity", width=220)
+    return _Chosen(names.index(name), name.replace("_", " "), _DIRECTIONS[direction], opacity)
 
 
 def _default_keypoint(names: tuple[str, ...]) -> int:
@@ -65,77 +84,135 @@ def _default_keypoint(names: tuple[str, ...]) -> int:
     return next((i for i, name in enumerate(names) if "left" in name and "corner" in name and "mouth" in name), 0)
 
 
-def _methods(look: Look, found: Heatmaps | None) -> list[str]:
-    """Heatmaps where there are any; Grad-CAM for the other networks that have maps; occlusion for all."""
+def _show_where_it_is_seen(look: Look, chosen: _Chosen) -> bool:
+    """The heatmap where there are any, Grad-CAM for other networks that have maps; whether there was either."""
+    found = inspect.heatmaps(look.model, look.crop_gray_u8)
     if found is not None:
-        return [_HEATMAP, _OCCLUSION]
-    has_maps = any(layer.stride is not None for layer in look.layers)
-    return [_GRAD_CAM, _OCCLUSION] if has_maps else [_OCCLUSION]
+        values = found.probabilities[chosen.keypoint]
+        st.markdown("**Where the network sees it**")
+        st.caption(
+            f"Its heatmap, from which the point is decoded · spread {found.spread_px[chosen.keypoint]:.1f} px of the "
+            f"crop · score {look.point_scores[chosen.keypoint]:.2f}"
+        )
+        smooth = cv2.resize(values, look.crop_gray_u8.shape[::-1], interpolation=cv2.INTER_CUBIC).clip(0)
+        drawn = _show_over_face(look, chosen, colourise(smooth, _COLOURS), smooth, "heatmap")
+        show_scale("Improbable", "probable", _COLOURS)
+        _offer(chosen, "heatmap", drawn, values)
+        return True
+    if any(layer.stride is not None for layer in look.layers):
+        st.markdown("**What pushes it**")
+        st.caption("Grad-CAM: which places of the last maps push its coordinates, by their gradient.")
+        push = look.grad_cam(chosen.keypoint)
+        values = np.linalg.norm(push, axis=-1) if chosen.axis is None else push[:, :, chosen.axis]
+        drawn = _show_over_face(look, chosen, _coloured(values, chosen.axis), np.abs(values), "grad-cam")
+        show_scale(*_ENDS[chosen.axis], None if chosen.axis is not None else _COLOURS)
+        _offer(chosen, "grad-cam", drawn, push)
+        return True
+    return False
 
 
-def _show_heatmap(look: Look, found: Heatmaps, keypoint: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    one, two = st.columns(2)
-    one.metric("Spread", f"{found.spread_px[keypoint]:.1f} px", help="Deviation of the heatmap, in pixels of the crop.")
-    two.metric("Score", f"{look.point_scores[keypoint]:.2f}", help="How sure the network is of this point.")
-    values = found.probabilities[keypoint]
-    smooth = cv2.resize(values, look.crop_gray_u8.shape[::-1], interpolation=cv2.INTER_CUBIC).clip(0)
-    return colourise(smooth, "magma"), smooth, values
+def _occlusion(look: Look) -> Occlusion | None:
+    """Which covered place moves which keypoint; until that is known its progress, and a button once it was stopped."""
+    key = ("occlusion", *look.key)
+    wanted = (key, "Covering the face", partial(inspect.occlusion, shared_model(look.weights), look.crop_gray_u8))
+    before = st.session_state.get(_BEGUN)
+    if before != key:
+        if work.is_under_way(before):  # nobody waits for it any more
+            work.forget(before)
+        st.session_state[_BEGUN] = key
+        work.ensure(*wanted)
+    found = work.follow(key)
+    if found is None and not work.is_under_way(key):
+        st.caption("Stopped before it was known.")
+        st.button("Cover the face place by place", icon=":material/play_arrow:", on_click=work.begin, args=wanted)
+    return found
 
 
-def _show_grad_cam(look: Look, keypoint: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    push = look.grad_cam(keypoint, None)
-    axis = _choose_direction()
-    if axis is None:
-        values = np.linalg.norm(push, axis=-1)
-        heat = colourise(values, "magma", (0.0, float(values.max())))
+def _show_what_moves_it(look: Look, chosen: _Chosen, found: Occlusion) -> None:
+    size = look.crop_gray_u8.shape[0]
+    if chosen.axis is None:
+        values = found.distance_map(chosen.keypoint, size)
     else:
-        values = push[:, :, axis]
-        heat = colourise_signed(values, float(np.abs(values).max()))
-    _say_where(look, keypoint, np.abs(values), "is pushed most by what the network sees")
-    return heat, np.abs(values), push
-
-
-def _show_occlusion(look: Look, keypoint: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found, size = look.occlusion(), look.crop_gray_u8.shape[0]
-    axis = _choose_direction()
-    if axis is None:
-        values = found.distance_map(keypoint, size)
-        heat = colourise(values, "magma", (0.0, float(values.max())))
-    else:
-        values = found.shift_map(keypoint, axis, size)
-        heat = colourise_signed(values, float(np.abs(values).max()))
+        values = found.shift_map(chosen.keypoint, chosen.axis, size)
+    st.caption(f"Occlusion: how far it moves when a grey square of {found.patch_px} px covers the place.")
+    drawn = _show_over_face(look, chosen, _coloured(values, chosen.axis), np.abs(values), "occlusion")
     furthest = float(np.abs(values).max())
-    _say_where(look, keypoint, np.abs(values), f"moves most, by {furthest:.1f} px of the crop, when covered")
-    return heat, np.abs(values), found.shift_px[:, :, keypoint]
-
-
-def _choose_direction() -> int | None:
-    direction = st.segmented_control(
-        "Direction",
-        list(_DIRECTIONS),
-        default="Any way",
-        required=True,
-        key="features.direction",
-        help="Sideways: red to the right, blue to the left. Up or down: red downwards, blue upwards.",
-    )
-    return _DIRECTIONS[direction]
-
-
-def _say_where(look: Look, keypoint: int, strength: np.ndarray, what: str) -> None:
-    """The answer in one sentence: the keypoint next to the strongest place."""
-    names = look.model.card.schema.keypoints
-    place = np.array(np.unravel_index(strength.argmax(), strength.shape))[::-1]
-    nearest = int(np.linalg.norm(look.points_px - place, axis=1).argmin())
-    where = "at its own place" if nearest == keypoint else f"near **{names[nearest].replace('_', ' ')}**"
-    if strength.max() > 0:
-        st.markdown(f"**{names[keypoint].replace('_', ' ').capitalize()}** {what} {where}.")
+    if chosen.axis is None:
+        show_scale("0 px", f"{furthest:.1f} px", _COLOURS)
     else:
-        st.markdown("Nothing in the picture moves this point.")
+        low, high = _ENDS[chosen.axis]
+        show_scale(f"{low} by {furthest:.1f} px", high)
+    _offer(chosen, "occlusion", drawn, found.shift_px[:, :, chosen.keypoint])
 
 
-def _drawn(look: Look, heat_rgb_u8: np.ndarray, strength: np.ndarray, keypoint: int, opacity: float) -> np.ndarray:
-    """The enlarged face under the map, with the predicted point."""
+def _coloured(values: np.ndarray, axis: int | None) -> np.ndarray:
+    limit = float(np.abs(values).max())
+    return colourise(values, _COLOURS, (0.0, limit)) if axis is None else colourise_signed(values, limit)
+
+
+def _show_over_face(
+    look: Look, chosen: _Chosen, heat_rgb_u8: np.ndarray, strength: np.ndarray, what: str
+) -> np.ndarray:
+    """The enlarged face under a map, with the predicted point; (s, s, 3) uint8."""
     factor = _LARGE_PX / look.crop_gray_u8.shape[0]
     large = cv2.resize(look.crop_gray_u8, (_LARGE_PX, _LARGE_PX), interpolation=cv2.INTER_CUBIC)
-    point = (look.points_px[keypoint : keypoint + 1] + 0.5) * factor - 0.5
-    return draw_points(overlay(large, heat_rgb_u8, opacity, strength), point, [PREDICTION_COLOUR], radius_px=6)
+    point = (look.points_px[chosen.keypoint : chosen.keypoint + 1] + 0.5) * factor - 0.5
+    laid = overlay(large, heat_rgb_u8, chosen.opacity, strength)
+    drawn = draw_points(laid, point, [PREDICTION_COLOUR], radius_px=6)
+    st.image(drawn, width="stretch", alt=f"{what.capitalize()} of {chosen.name} over the face")
+    return drawn
+
+
+def _offer(chosen: _Chosen, what: str, drawn_rgb_u8: np.ndarray, values: np.ndarray) -> None:
+    """The picture and the numbers behind it as files."""
+    stem = f"{chosen.name.replace(' ', '_')}_{what}"
+    common: dict[str, Any] = {"on_click": "ignore", "icon": ":material/download:"}
+    with st.container(horizontal=True):
+        st.download_button("PNG", lambda: png(drawn_rgb_u8), f"{stem}.png", "image/png", key=f"{what}.png", **common)
+        st.download_button("NPZ", lambda: npz({"map": values}), f"{stem}.npz", key=f"{what}.npz", **common)
+
+
+def _show_parts(look: Look, chosen: _Chosen, found: Occlusion) -> None:
+    """How far covering each part of the face moves the keypoint."""
+    parts = found.by_part(chosen.keypoint, look.points_px, look.model.card.schema)
+    if not any(parts.values()):
+        return
+    st.markdown("**Which part moves it**")
+    st.caption(f"How far {chosen.name} moves at most when something of the part is covered, in pixels of the crop.")
+    st.plotly_chart(
+        parts_figure(parts),
+        key="features.parts",
+        config=bar_for(f"what_moves_{chosen.name.replace(' ', '_')}"),
+        alt=f"How far {chosen.name} moves when each part of the face is covered",
+    )
+
+
+def parts_figure(parts: dict[str, float]) -> go.Figure:
+    """Bars from the part that moves the keypoint most to the one that moves it least."""
+    names = sorted(parts, key=lambda part: parts[part])
+    figure = go.Figure()
+    figure.add_bar(
+        x=[parts[name] for name in names],
+        y=[name.capitalize() for name in names],
+        orientation="h",
+        marker={"color": [GROUP_COLOURS.get(name, _ELSEWHERE_COLOUR) for name in names]},
+        texttemplate="%{x:.1f} px",
+        textposition="auto",
+        hovertemplate="%{y}: up to %{x:.2f} px<extra></extra>",
+    )
+    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, fixedrange=True)
+    figure.update_yaxes(fixedrange=True)
+    return tidy(figure, height=30 + 32 * len(parts))
+
+
+def _in_words(look: Look, chosen: _Chosen, found: Occlusion) -> str:
+    """The answer: which covered place moves the keypoint most, and how far."""
+    size = look.crop_gray_u8.shape[0]
+    distance = found.distance_map(chosen.keypoint, size)
+    if not distance.max():
+        return "Nothing in the picture moves this point."
+    place = np.array(np.unravel_index(distance.argmax(), distance.shape))[::-1]
+    nearest = int(np.linalg.norm(look.points_px - place, axis=1).argmin())
+    name = look.model.card.schema.keypoints[nearest].replace("_", " ")
+    where = "its own place" if nearest == chosen.keypoint else f"the place near **{name}**"
+    return f"**{chosen.name.capitalize()}** moves most, by {distance.max():.1f} of {size} px, when {where} is covered."

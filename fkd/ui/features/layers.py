@@ -8,7 +8,9 @@ import streamlit as st
 from fkd.inspect import Layer
 from fkd.ui.features.looks import Look
 
-_LAYER = "layer"  # in the address too
+_LAYER = "layer"  # in the address
+_ROWS = 8  # shown without scrolling
+_LAST = "features.layer"  # of the session, also when another page was shown meanwhile
 
 
 def choose_layer(look: Look) -> Layer | None:
@@ -19,21 +21,25 @@ def choose_layer(look: Look) -> Layer | None:
     layers = look.layers
     if not layers:
         st.info(
-            f"{look.weights} predicts one shape whatever the picture: there is nothing inside to see, and below "
-            "nothing moves a point.",
+            f"{look.weights} predicts one shape whatever the picture: there is nothing inside to see, and nothing "
+            "in the picture moves a point.",
             icon=":material/info:",
         )
         return None
     names = [layer.name for layer in layers]
-    wanted = st.session_state.setdefault("features.first_layer", st.query_params.get(_LAYER))
+    key = f"features.table.{look.key[0]}.{look.key[1]}"
+    if key not in st.session_state:  # a table that was not there before begins with the layer looked at last
+        wanted = st.query_params.get(_LAYER) or st.session_state.get(_LAST)
+        st.session_state[f"{key}.first"] = names.index(wanted) if wanted in names else 0
     chosen = st.dataframe(
         layer_frame(layers),
-        key=f"features.table.{look.key[0]}.{look.key[1]}",
+        key=key,
         on_select="rerun",
         selection_mode="single-row-required",
-        selection_default={"selection": {"rows": [names.index(wanted) if wanted in names else 0]}},
+        selection_default={"selection": {"rows": [st.session_state[f"{key}.first"]]}},
         hide_index=True,
-        height=320,
+        height="content" if len(layers) <= _ROWS else 320,
+        placeholder="–",
         column_config={
             "layer": st.column_config.TextColumn("Layer", width="medium"),
             "kind": st.column_config.TextColumn("Kind", width="medium"),
@@ -46,7 +52,7 @@ def choose_layer(look: Look) -> Layer | None:
     )
     rows = chosen.selection.rows
     layer = layers[rows[0] if rows else 0]
-    st.query_params[_LAYER] = layer.name
+    st.query_params[_LAYER] = st.session_state[_LAST] = layer.name
     return layer
 
 

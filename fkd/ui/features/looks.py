@@ -6,12 +6,15 @@ Results are kept by the weights' name and file time and by the crop's digest: ar
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from fkd import inspect
+from fkd.runtime import Prediction
+from fkd.ui.photos import shared_model
 from fkd.weights import TorchModel, find_weights, load_torch_model
 
 _KEPT: dict[str, Any] = {"show_spinner": False, "scope": "session"}
@@ -53,20 +56,20 @@ class Look:
     @property
     def points_px(self) -> np.ndarray:
         """(k, 2) predicted points in pixels of the crop."""
-        return self.model.predict(self.crop_gray_u8[None]).points_px[0]
+        return self._prediction.points_px[0]
 
     @property
     def point_scores(self) -> np.ndarray:
         """(k,) how sure the network is of each."""
-        return self.model.predict(self.crop_gray_u8[None]).point_scores[0]
+        return self._prediction.point_scores[0]
 
-    def grad_cam(self, keypoint: int, layer: str | None) -> np.ndarray:
-        """(s, s, 2) push along x and y."""
-        return _grad_cam((*self.key, keypoint, layer), self, keypoint, layer)
+    def grad_cam(self, keypoint: int) -> np.ndarray:
+        """(s, s, 2) push along x and y from the last of the coarsest maps."""
+        return _grad_cam((*self.key, keypoint), self, keypoint)
 
-    def occlusion(self) -> inspect.Occlusion:
-        """Which covered place moves which keypoint; the first time with a progress bar."""
-        return _occlusion(self.key, self)
+    @cached_property
+    def _prediction(self) -> Prediction:
+        return shared_model(self.weights).predict(self.crop_gray_u8[None])
 
 
 @st.cache_data(max_entries=32, **_KEPT)
@@ -74,24 +77,11 @@ def _layers(key: tuple, _look: Look) -> list[inspect.Layer]:
     return inspect.layer_table(_look.model, _look.crop_gray_u8)
 
 
-@st.cache_data(max_size="200MB", **_KEPT)
+@st.cache_data(max_size="50MB", **_KEPT)
 def _activations(key: tuple, _look: Look, layer: str) -> np.ndarray:
     return inspect.activations(_look.model, _look.crop_gray_u8, layer)
 
 
 @st.cache_data(max_entries=32, **_KEPT)
-def _grad_cam(key: tuple, _look: Look, keypoint: int, layer: str | None) -> np.ndarray:
-    return inspect.grad_cam(_look.model, _look.crop_gray_u8, keypoint, layer)
-
-
-@st.cache_data(max_entries=32, **_KEPT)
-def _occlusion(key: tuple, _look: Look) -> inspect.Occlusion:
-    place = st.empty()
-
-    def show(share: float) -> None:
-        place.progress(share, "Covering the face place by place …")
-
-    try:
-        return inspect.occlusion(_look.model, _look.crop_gray_u8, progress=show)
-    finally:
-        place.empty()
+def _grad_cam(key: tuple, _look: Look, keypoint: int) -> np.ndarray:
+    return inspect.grad_cam(_look.model, _look.crop_gray_u8, keypoint)

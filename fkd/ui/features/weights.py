@@ -7,15 +7,18 @@ import streamlit as st
 
 from fkd import inspect
 from fkd.inspect import Layer
-from fkd.mosaic import signed_mosaic
+from fkd.mosaic import Mosaic, signed_mosaic
 from fkd.ui.features.looks import Look
 from fkd.ui.features.maps import choose_channel, offer_files
+from fkd.ui.features.scale import show_scale
 
 _MOST = 512  # filters in one picture
+_WEIGHTS, _EFFECTS = "Weights", "Effect on the face"
+_LARGE_PX = 360
 
 
 def show_filters(look: Look, layer: Layer) -> None:
-    """The filters of the layer; of one that sees the picture itself, also its effect on the face."""
+    """The filters of the layer; of one that sees the picture itself, also the effect of each on the face."""
     found = inspect.filters(look.model, layer.name)
     if not found:
         st.info(
@@ -35,33 +38,50 @@ def show_filters(look: Look, layer: Layer) -> None:
 
 
 def _show_first(look: Look, layer: Layer, weights: np.ndarray) -> None:
-    """Filters on the picture itself; the chosen one's effect beside it."""
-    outputs, _, height, width = weights.shape
-    st.caption(
-        f"{outputs} filters of {height} × {width}. :blue[Blue] weights are below zero, :red[red] ones above. "
-        "Click one to see the face through it."
+    """Filters on the picture itself, or their effects; both of the chosen one large."""
+    shown = st.segmented_control(
+        "What is shown", [_WEIGHTS, _EFFECTS], default=_WEIGHTS, required=True, key="features.filters.shown"
     )
-    picture = signed_mosaic(weights[:_MOST, 0])
-    channel = choose_channel(picture, weights[:_MOST, 0], f"features.filters.{look.key}.{layer.name}", layer.name)
+    outputs, _, height, width = weights.shape
+    dense = height == look.crop_gray_u8.shape[0]
+    weights = weights[:_MOST]
+    effects = _effects(look.crop_gray_u8, weights, dense)
+    what = "what each pixel adds to each output" if dense else "the face through each filter"
+    more = f", the first {_MOST} of them shown" if outputs > _MOST else ""
+    st.caption(f"{outputs} filters of {height} × {width}{more}: {what if shown == _EFFECTS else 'their weights'}.")
+    _show_signed_scale()
+    maps = weights[:, 0] if shown == _WEIGHTS else effects
+    picture = signed_mosaic(maps) if shown == _WEIGHTS else _each_on_its_own_scale(maps)
+    channel = choose_channel(picture, maps, f"features.filters.{look.weights}.{layer.name}", layer.name)
     left, right = st.columns(2, gap="medium")
-    if weights.shape[2] < look.crop_gray_u8.shape[0]:
-        effect = inspect.filtered(look.crop_gray_u8, weights[channel : channel + 1])
-        left.image(signed_mosaic(effect).rgb_u8, width=360, caption=f"The face through filter {channel}")
-    else:  # a dense layer sees the whole picture at once: weight times pixel, place by place
-        effect = weights[channel] * (look.crop_gray_u8.astype(np.float32) / 255 - 0.5)
-        left.image(signed_mosaic(effect).rgb_u8, width=360, caption=f"What each pixel adds to unit {channel}")
-    right.image(signed_mosaic(weights[channel]).rgb_u8, width=360, caption=f"Weights of {channel}")
-    offer_files(picture, {"weights": weights}, f"{look.weights}_{layer.name}_filters")
+    left.image(signed_mosaic(weights[channel]).rgb_u8, width=_LARGE_PX, caption=f"Weights of filter {channel}")
+    told = f"What each pixel adds to output {channel}" if dense else f"The face through filter {channel}"
+    right.image(signed_mosaic(effects[channel : channel + 1]).rgb_u8, width=_LARGE_PX, caption=told)
+    offer_files(picture, {"weights": weights, "effects": effects}, f"{look.weights}_{layer.name}_filters")
+
+
+def _effects(crop_gray_u8: np.ndarray, weights: np.ndarray, dense: bool) -> np.ndarray:
+    """(outputs, s, s): the answers of filters; weight times pixel of a dense layer, which sees the crop at once."""
+    if dense:
+        return weights[:, 0] * (crop_gray_u8.astype(np.float32) / 255 - 0.5)
+    return inspect.filtered(crop_gray_u8, weights)
+
+
+def _each_on_its_own_scale(maps: np.ndarray) -> Mosaic:
+    """Effects differ in strength by far more than colours can show."""
+    return signed_mosaic(maps / np.maximum(np.abs(maps).max(axis=(1, 2), keepdims=True), 1e-12))
 
 
 def _show_deeper(look: Look, layer: Layer, weights: np.ndarray) -> None:
     """The filters of one output, one for each channel that comes in."""
     outputs, inputs, height, width = weights.shape
     output = st.slider("Output channel", 0, outputs - 1, 0, key=f"features.output.{look.weights}.{layer.name}")
-    st.caption(
-        f"How output channel {output} weighs each of the {inputs} channels that come in, {height} × {width} weights "
-        "each. :blue[Blue] is below zero, :red[red] above."
-    )
+    st.caption(f"How output channel {output} weighs each of the {inputs} channels that come in: {height} × {width}.")
+    _show_signed_scale()
     picture = signed_mosaic(weights[output])
-    choose_channel(picture, weights[output], f"features.deeper.{look.key}.{layer.name}.{output}", layer.name)
+    st.image(picture.rgb_u8, width="stretch", alt=f"Weights of output channel {output} of {layer.name}")
     offer_files(picture, {"weights": weights}, f"{look.weights}_{layer.name}_filters")
+
+
+def _show_signed_scale() -> None:
+    show_scale("Below zero", "above zero")

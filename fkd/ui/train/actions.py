@@ -18,7 +18,8 @@ from fkd.training.config import TrainConfig
 from fkd.training.launch import RunView
 from fkd.training.promote import check_name, promote
 from fkd.training.run import RunFolder
-from fkd.ui.train import form, keys, table, work
+from fkd.ui import work
+from fkd.ui.train import form, keys, table
 from fkd.ui.train.attempts import attempt, show_failure
 from fkd.ui.train.states import GOING_ON
 from fkd.weights import RUN_PREFIX, list_weights

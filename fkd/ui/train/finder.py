@@ -12,8 +12,9 @@ import streamlit as st
 from fkd.apart import run_apart
 from fkd.training.config import TrainConfig
 from fkd.training.lr_finder import find_learning_rate
+from fkd.ui import work
 from fkd.ui.plots import PALETTE, bar_for, tidy
-from fkd.ui.train import form, work
+from fkd.ui.train import form
 
 _CURVE_COLOUR, _MARK_COLOUR = PALETTE[:2]
 _QUIET_COLOUR = "#8A93A3"

@@ -22,7 +22,8 @@ from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
 from fkd.training.waiting import Queue
-from fkd.ui.train import finder, form, keys, work
+from fkd.ui import work
+from fkd.ui.train import finder, form, keys
 from fkd.ui.train.attempts import attempt, show_failure
 
 _PLACE = "setup"
