@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
@@ -23,7 +24,7 @@ PRIVACY = (
     ":material/lock: The picture goes from your browser to the machine that runs this app and back. "
     "None of it is written to disk."
 )
-_STREAM, _SESSION, _BEGAN = "live.stream", "live.session", "live.began"
+_STREAM, _SESSION, _ATTEMPT, _RECORDS = "live.stream", "live.session", "live.attempt", "live.records"
 _LOOK_EVERY_S = 0.5
 _PATIENCE_S = 10.0
 _PICTURE = {"width": {"ideal": 640}, "height": {"ideal": 480}, "frameRate": {"ideal": 30}, "facingMode": "user"}
@@ -59,6 +60,26 @@ _MEASURES_HELP = (
 )
 
 
+@dataclass
+class _Attempt:
+    """A press of Start.
+
+    Attributes:
+        began_s: when.
+        frames: how many the session had seen before.
+        ended_s: when the stream was over, or None.
+    """
+
+    began_s: float
+    frames: int
+    ended_s: float | None = None
+
+    def has_failed(self, figures: LiveFigures) -> bool:
+        """Whether no picture came for longer than that may take; who stops it sooner has other reasons."""
+        waited_s = (self.ended_s or time.monotonic()) - self.began_s
+        return figures.frames == self.frames and waited_s > _PATIENCE_S
+
+
 def show() -> None:
     """The whole mode, sidebar included."""
     weights, options = settings.choose_clip_settings()
@@ -74,13 +95,14 @@ def show() -> None:
     picture, told = st.columns([3, 2], gap="medium")
     with picture:
         stream = _stream(session)
-    if stream is None:
-        _say_trouble(_NOT_CONNECTED)
-        return
-    runs = stream.state.playing or stream.state.signalling
-    st.session_state[_BEGAN] = st.session_state.get(_BEGAN, time.monotonic()) if runs else None
+        if stream is None:
+            _say_trouble(_NOT_CONNECTED)
+            return
+        st.fragment(_offer_files)(stream, session)
+    runs = _is_running()
+    attempt = _attempt(runs, session)
     with told:
-        st.fragment(_show_state, run_every=_LOOK_EVERY_S if runs else None)(stream, session)
+        st.fragment(_show_state, run_every=_LOOK_EVERY_S if runs else None)(runs, attempt, session)
 
 
 def stop() -> None:
@@ -136,14 +158,23 @@ def _say_trouble(sentence: str) -> None:
         st.rerun()
 
 
-def _show_state(stream: WebRtcStreamerContext, session: LiveSession) -> None:
+def _attempt(runs: bool, session: LiveSession) -> _Attempt | None:
+    """The latest try to get a picture."""
+    attempt = st.session_state.get(_ATTEMPT)
+    if runs and (attempt is None or attempt.ended_s is not None):
+        attempt = st.session_state[_ATTEMPT] = _Attempt(time.monotonic(), session.figures().frames)
+    elif attempt and not runs and attempt.ended_s is None:
+        attempt.ended_s = time.monotonic()
+    return attempt
+
+
+def _show_state(runs: bool, attempt: _Attempt | None, session: LiveSession) -> None:
     """What the stream does at this moment."""
     figures = session.figures()
-    waited_s = time.monotonic() - (st.session_state.get(_BEGAN) or math.inf)
-    if not (stream.state.playing or stream.state.signalling):
-        _say_how_to_start(session)
-    elif math.isinf(figures.idle_s) and waited_s > _PATIENCE_S:
+    if attempt and attempt.has_failed(figures):
         _say_trouble(_NOT_CONNECTED)
+    elif not runs:
+        _say_how_to_start()
     elif math.isinf(figures.idle_s):
         st.info("Connecting to your camera …", icon=":material/videocam:")
     else:
@@ -151,10 +182,10 @@ def _show_state(stream: WebRtcStreamerContext, session: LiveSession) -> None:
             st.warning(_STOPPED_COMING, icon=":material/videocam_off:")
         _show_figures(figures)
         _show_expressions(figures)
-    _offer_files(session, stream.state.playing)
+    _show_recording(session)
 
 
-def _say_how_to_start(session: LiveSession) -> None:
+def _say_how_to_start() -> None:
     with st.container(border=True, gap="xsmall"):
         st.markdown("**The camera is off**")
         st.caption(
@@ -167,16 +198,18 @@ def _say_how_to_start(session: LiveSession) -> None:
 
 def _show_figures(figures: LiveFigures) -> None:
     with st.container(horizontal=True, gap="medium"):
-        st.metric("Frames/s", f"{figures.frames_per_s:.0f}", width=84, help="Frames worked on in a second.")
-        st.metric("Work", f"{figures.frame_ms:.0f} ms", width=84, help="Mean time of a frame, all steps together.")
+        st.metric("Frames/s", f"{figures.frames_per_s:.0f}", width="content", help="Frames worked on in a second.")
+        st.metric(
+            "Work", f"{figures.frame_ms:.0f} ms", width="content", help="Mean time of a frame, all steps together."
+        )
         st.metric(
             "Delay",
             f"{figures.delay_ms:.0f} ms",
-            width=96,
+            width="content",
             help="From when a frame could have come at the earliest until it leaves again: waiting, work, and the wait "
             "for the camera's next frame, with which it is sent. What browser and network take comes on top.",
         )
-        st.metric("Faces", f"{len(figures.faces)}", width=72)
+        st.metric("Faces", f"{len(figures.faces)}", width="content")
     if figures.failures:
         failed = f"{figures.failures:,} of {figures.frames:,} frames could not be worked on"
         st.warning(f"{failed}; the last because of {figures.failure}.", icon=":material/error:")
@@ -198,28 +231,45 @@ def _show_expressions(figures: LiveFigures) -> None:
     st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines), help=_MEASURES_HELP if all(told) else None)
 
 
-def _offer_files(session: LiveSession, playing: bool) -> None:
-    """The picture of this moment, and the points of a while."""
-    recording, has_picture = session.recording, session.figures().frames > 0
-    if not (playing or recording or has_picture):
+def _show_recording(session: LiveSession) -> None:
+    """How long the recording is; where it has ended by itself, the buttons are drawn anew."""
+    recording = session.recording
+    if recording is None:
         return
+    state = ":material/fiber_manual_record: Recording" if session.is_recording else "Recorded"
+    end = " It is as long as it may be." if recording.is_full else ""
+    st.caption(f"{state}: {recording.seconds:.0f} s, {len(recording):,} rows.{end}")
+    if st.session_state.get(_RECORDS) and not session.is_recording:
+        st.session_state[_RECORDS] = False
+        st.rerun()
+
+
+def _offer_files(stream: WebRtcStreamerContext, session: LiveSession) -> None:
+    """The picture of this moment, and the points of a while.
+
+    A fragment without a timer: a download that is still being made would be lost when it is drawn again.
+    """
+    recording, playing = session.recording, stream.state.playing
+    st.session_state[_RECORDS] = session.is_recording
     with st.container(horizontal=True):
-        st.download_button(
-            "Snapshot",
-            session.snapshot_png,
-            "snapshot.png",
-            "image/png",
-            disabled=not has_picture,
-            on_click="ignore",
-            icon=":material/photo_camera:",
-            help="The picture as it is shown, as PNG.",
-        )
+        if playing or session.figures().frames:
+            st.download_button(
+                "Snapshot",
+                session.snapshot_png,
+                "snapshot.png",
+                "image/png",
+                on_click="ignore",
+                icon=":material/photo_camera:",
+                help="The picture as it is shown, as PNG.",
+            )
         if session.is_recording:
             st.button("Stop recording", icon=":material/stop_circle:", on_click=session.stop_recording)
         elif playing:
-            help_text = "Points, scores, angles and openings of each face and frame, as CSV."
             st.button(
-                "Record points", icon=":material/fiber_manual_record:", on_click=session.start_recording, help=help_text
+                "Record points",
+                icon=":material/fiber_manual_record:",
+                on_click=session.start_recording,
+                help="Points, scores, angles and openings of each face and frame, as CSV.",
             )
         if recording and len(recording) and not session.is_recording:
             st.download_button(
@@ -229,9 +279,4 @@ def _offer_files(session: LiveSession, playing: bool) -> None:
                 "text/csv",
                 on_click="ignore",
                 icon=":material/download:",
-                type="primary",
             )
-    if recording:
-        state = "Recording" if session.is_recording else "Recorded"
-        end = " It is as long as it may be." if recording.is_full else ""
-        st.caption(f"{state}: {recording.seconds:.0f} s, {len(recording):,} rows.{end}")
