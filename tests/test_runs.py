@@ -1,5 +1,6 @@
 """Runs as real processes: killed, queued, stopped, resumed, deleted."""
 
+import errno
 import json
 import os
 import random
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 
 from fkd.cli import main
-from fkd.data.kaggle import COORDINATES
 from fkd.errors import FkdError
 from fkd.lock import FileLock
 from fkd.training import launch
@@ -23,8 +23,11 @@ from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.torchrun import resolve_devices
 from fkd.training.waiting import Queue, next_ones, queues
+from fkd.ui.train.watch import why_lost
+from tests.drawn import write_noise_faces
 
 PATIENCE_S = 300
+LOOPBACK = ("0100007F", "0" * 24 + "01000000")  # 127.0.0.1 and ::1 in the kernel's tables
 
 
 @pytest.fixture
@@ -33,15 +36,7 @@ def root(tmp_path, monkeypatch):
     for name in ("runs", "data", "cache"):
         monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    rng = np.random.default_rng(0)
-    lines = [",".join([*COORDINATES, "Image"])]
-    for _ in range(30):
-        points = np.linspace(20, 70, 30) + rng.uniform(-5, 5, 30)
-        lines.append(
-            ",".join(f"{value:.2f}" for value in points) + "," + " ".join(map(str, rng.integers(0, 256, 9216)))
-        )
-    (tmp_path / "data" / "few").mkdir(parents=True)
-    (tmp_path / "data" / "few" / "training.csv").write_text("\n".join(lines))
+    write_noise_faces(tmp_path / "data" / "few")
     (tmp_path / "runs").mkdir()
     yield tmp_path / "runs"
     for device, names in queues().items():
@@ -179,6 +174,10 @@ def test_a_run_of_two_processes_is_stopped_resumed_and_fails_with_one_of_them(ro
     launch.launch(folder, "cpu,cpu")
     wait_for(folder.read_epochs)
     assert queues() == {} and Queue("cpu").is_busy()
+    first = FileLock(folder.path / "lock").holder()["pid"]
+    group = [first, _second_process(first), _parent(Path(f"/proc/{first}"))]
+    addresses = _listened_on(group)
+    assert addresses and all(address in LOOPBACK for address in addresses)
     launch.stop("pair")
     assert state("pair") == "stopped"
     done = len(folder.read_epochs())
@@ -189,6 +188,15 @@ def test_a_run_of_two_processes_is_stopped_resumed_and_fails_with_one_of_them(ro
     wait_for(lambda: state("pair") != "running")
     assert (state("pair"), Queue("cpu").is_busy()) == ("failed", False)
     assert "One of the 2 processes has ended without a word" in folder.read_status()["reason"]
+
+
+def _listened_on(processes):
+    """The addresses, as the kernel writes them, on which processes wait for connections."""
+    sockets = set()
+    for process in processes:
+        sockets |= {str(link.readlink()) for link in Path(f"/proc/{process}/fd").iterdir() if link.is_symlink()}
+    lines = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()]
+    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
 
 
 def _second_process(first):
@@ -296,6 +304,43 @@ def test_five_hundred_runs_are_listed_quickly(root, capsys):
     assert len(lines) == 501
     assert lines[0].split() == ["RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "NME", "%", "LEFT"]
     assert lines[1].split()[:3] == ["run-499", "running", "heatmap68"]
+
+
+@pytest.mark.parametrize("damage", ["{half", "[]", ""])
+def test_a_damaged_configuration_is_named_and_hides_no_other_run(damage, root, capsys):
+    make("whole").write_status("finished")
+    (make("damaged").path / "config.json").write_text(damage)
+    assert [view.name for view in launch.view_all()] == ["whole"]
+    assert main(["runs"]) == 0
+    assert "whole" in capsys.readouterr().out
+    assert main(["runs", "show", "damaged"]) == 1
+    assert "config.json is damaged; mend it" in capsys.readouterr().err
+
+
+def test_a_run_whose_status_is_damaged_is_lost_and_can_go_on(root):
+    folder = make("damaged")
+    (folder.path / "status.json").write_text('{"state": "runn')
+    assert state("damaged") == "lost"
+    folder.write_status("stopped", device="cpu")
+    assert state("damaged") == "stopped"
+
+
+def test_runs_on_a_read_only_mount_can_be_looked_at_and_say_what_is_wrong(root, monkeypatch):
+    folder = make("kept")
+    with FileLock(folder.path / "lock"):
+        folder.write_status("running")
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for write in ("mkdir", "write_text", "replace"):
+        monkeypatch.setattr(Path, write, refuse)
+    assert state("kept") == "lost"
+    assert queues() == {}
+    assert "cannot be written" in why_lost(folder)
+    with pytest.raises(FkdError, match=r"cannot be written \(Read-only file system\)"):
+        launch.resume("kept")
 
 
 def test_a_run_is_renamed_and_exported(root, tmp_path, capsys):

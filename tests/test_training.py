@@ -204,7 +204,7 @@ def test_memory_that_runs_out_suggests_a_smaller_batch(error, config, monkeypatc
 
     monkeypatch.setattr(loop, "total_loss", fail)
     run = start(config, "memory")
-    with pytest.raises(FkdError, match="Memory ran out with batches of 16 faces; try --set batch_size=8"):
+    with pytest.raises(FkdError, match="Memory ran out with batches of 16 faces; try batch_size=8"):
         loop.train(config, run)
     assert json.loads((run.path / "status.json").read_text())["state"] == "failed"
 
@@ -283,6 +283,26 @@ def test_a_line_between_epochs_has_the_mean_loss_since_the_line_before(config, m
     (line,) = run.read_metrics()
     assert (line["step"], line["epoch"], line["train_loss"], line["images_per_s"]) == (12, 1.2, 1.5, 2.7)
     assert line["seconds"] == 53
+
+
+def test_epochs_shorter_than_a_pause_have_a_heartbeat_too(config, monkeypatch):
+    run = RunFolder.create("short")
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    counter = progress.Progress(run, torch.device("cpu"), batch_size=4, epoch_steps=2, epochs=9, done=0, seconds=0.0)
+    told = []
+    for epoch in range(6):
+        counter.start_epoch({"epoch": epoch})
+        for _ in range(2):
+            now[0] += 0.25
+            counter.count()
+            if counter.is_due:
+                counter.tell([1.0, 2.0], 0.1)
+                told.append(run.read_status())
+        counter.end_steps()
+        counter.end_epoch({"epoch": epoch + 1, "train_loss": 1.5, "validation_nme": 9.0, "images_per_s": 16.0})
+    assert [(status["step"], status["epoch"], status["seconds_left"]) for status in told] == [(8, 3, 2)]
+    assert told[0]["state"] == "running" and told[0]["images_per_s"] == 16
 
 
 def test_the_same_faces_are_shown_after_each_epoch(config, monkeypatch):
@@ -421,7 +441,7 @@ def test_a_folder_that_is_read_only_has_the_reason_in_its_status(config, monkeyp
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts thirty processes, which takes a fork to be quick")
 def test_thirty_kills_lose_nothing(config):
     """Kill -9 at random moments: between epochs, while files are written, and before the first epoch has ended."""
-    config = config.with_settings(["epochs=90", "model=mlp", 'model_args={"widths": [4]}', "batch_size=8"])
+    config = config.with_settings(["epochs=90", "model=mlp", 'model_args={"widths": [2]}', "input_size=32"])
     whole, killed = start(config, "whole"), start(config, "killed")
     torch.set_num_threads(1)
     loop.train(config, whole)

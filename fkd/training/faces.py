@@ -57,8 +57,8 @@ def load_faces(config: TrainConfig, run: RunFolder) -> RunFaces:
     notes = _notes(dataset, run) if config.notes else Notes()
     train = treat_missing(apply_notes(dataset, notes, among=masks["train"]), config.missing)
     if not len(train):
-        others = ", or --set notes=false if its faces are flagged" if notes.flags else ""
-        raise FkdError(f"No face of {config.data} is left to train on; try other data, or --set missing=mask{others}.")
+        others = ", or notes=false if its faces are flagged" if notes.flags else ""
+        raise FkdError(f"No face of {config.data} is left to train on; try other data, or missing=mask{others}.")
     made_with = provenance(dataset, masks)
     files = {_SPLIT: split_text(dataset, masks)}
     if config.notes:

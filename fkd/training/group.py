@@ -8,6 +8,7 @@ writes; on several machines, all see the folder of runs.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from fkd.training.torchrun import MEETING, Place
 
 _LONGEST_WAIT = timedelta(days=30)  # a run may wait in its queue for long
 _ASKED, _FAILED = "fkd/run", "fkd/failed"
@@ -117,7 +120,13 @@ class Group:
 
 def meet() -> Group:
     """The group that torchrun has put this process in; it can compute together only in `joined`."""
-    store, rank, size = next(iter(dist.rendezvous("env://", timeout=_LONGEST_WAIT)))
+    store: dist.Store
+    place = Place.here()
+    if place and MEETING in os.environ:
+        rank, size = place.rank, place.size
+        store = dist.FileStore(os.environ[MEETING])
+    else:
+        store, rank, size = next(iter(dist.rendezvous("env://", timeout=_LONGEST_WAIT)))
     return Group(rank, size, dist.PrefixStore("fkd", store))
 
 

@@ -53,10 +53,17 @@ class RunView:
 
 
 def launch(folder: RunFolder, device: str) -> None:
-    """Queue a run whose configuration is written; it starts at once where its device is free."""
-    folder.write_status("waiting", device=device)
-    Queue(device).append(folder.name)
-    start_waiting()
+    """Queue a run whose configuration is written; it starts at once where its device is free.
+
+    Raises:
+        FkdError: the folder of runs cannot be written.
+    """
+    try:
+        folder.write_status("waiting", device=device)
+        Queue(device).append(folder.name)
+        start_waiting()
+    except OSError as error:
+        raise FkdError(f"The folder {folder.path} cannot be written ({error.strerror}).") from None
 
 
 def start_waiting() -> None:
@@ -143,10 +150,10 @@ def _is_going_on(folder: RunFolder, state: str, status: dict[str, Any]) -> bool:
 
 
 def view_all() -> list[RunView]:
-    """Every run, the last written first."""
+    """Every run that can be read, the last written first."""
     views = []
     for path in runs_root().glob("*/config.json"):
-        with contextlib.suppress(FkdError, FileNotFoundError):  # deleted meanwhile
+        with contextlib.suppress(FkdError, OSError):  # damaged, or deleted meanwhile
             views.append(view(path.parent.name))
     return sorted(views, key=lambda v: v.status.get("heartbeat", 0), reverse=True)
 

@@ -61,7 +61,7 @@ def train(
         except Stopped:
             if group.leads:
                 run.write_status("stopped")
-                run.log("stopped; --resume goes on from the last epoch")
+                run.log("stopped; the run can be resumed from its last complete epoch")
         except Exception as error:
             group.stop_asked = True  # torchrun stops the others of a group as soon as one has ended
             _end_as_failed(error, config, run, group)
@@ -92,9 +92,9 @@ def _in_one_sentence(error: Exception, config: TrainConfig, run: RunFolder, grou
     # Torch's allocator for the CPU says so in words only.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
         smaller = max(config.batch_size // 2, 2)
-        return f"Memory ran out with batches of {config.batch_size} faces; try --set batch_size={smaller}."
+        return f"Memory ran out with batches of {config.batch_size} faces; try batch_size={smaller}."
     if config.compile and type(error).__module__.startswith("torch._"):
-        return f"The network cannot be compiled here ({text}); try --set compile=false."
+        return f"The network cannot be compiled here ({text}); try compile=false."
     return f"{type(error).__name__}: {text}{_SEE_LOG}"
 
 

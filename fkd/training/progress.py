@@ -50,6 +50,7 @@ class Progress:
         self.step, self.seconds = done * epoch_steps, seconds
         self._load = Load(device)
         self._beside_s = 0.0  # what an epoch takes besides its steps
+        self._told = time.perf_counter()  # runs on over the ends of epochs, which may be shorter than a pause
         # Without a terminal no bar is drawn: a log would fill with it.
         bar = {"total": self.steps, "initial": self.step, "desc": run.name, "disable": silent or None}
         self._bar = tqdm(**bar, file=sys.stderr)
@@ -76,7 +77,7 @@ class Progress:
     @property
     def is_due(self) -> bool:
         """Whether it is time to `tell`."""
-        return not self.silent and time.perf_counter() - self._line_started >= _BETWEEN_S
+        return not self.silent and time.perf_counter() - self._told >= _BETWEEN_S
 
     def tell(self, losses: Sequence[float], learning_rate: float) -> None:
         """Write a line of metrics, but for the end of an epoch, which has its own; and the status.
@@ -99,7 +100,8 @@ class Progress:
                 }
             )
         self._write_status(images_per_s, learning_rate)
-        self._line_started, self._line_first = time.perf_counter(), self.step
+        self._told = self._line_started = time.perf_counter()
+        self._line_first = self.step
 
     def _write_status(self, images_per_s: float, learning_rate: float) -> None:
         pace = (time.perf_counter() - self._epoch_started) / (self.step - self._epoch_first)

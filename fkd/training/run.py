@@ -50,7 +50,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            raise FkdError(f"There is a run {name!r} already; choose another name or add --resume.") from None
+            raise FkdError(f"There is a run {name!r} already; choose another name, or resume that one.") from None
         except OSError as error:
             raise FkdError(f"The folder {path} cannot be made ({error.strerror}); set FKD_RUNS to another.") from None
         return cls(path)
@@ -68,6 +68,11 @@ class RunFolder:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether files can be made in it, which they cannot on a read-only mount."""
+        return os.access(self.path, os.W_OK)
 
     @property
     def checkpoint(self) -> Path:
@@ -150,9 +155,11 @@ class RunFolder:
             file.truncate()
 
     def read_status(self) -> dict[str, Any]:
-        """State and progress; empty before the first was written."""
-        path = self.path / "status.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        """State and progress; empty before the first was written, and where a crash has damaged it."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            status = json.loads((self.path / "status.json").read_text("utf-8"))
+            return status if isinstance(status, dict) else {}
+        return {}
 
     def append_metrics(self, record: dict[str, Any]) -> int:
         """Append one line and return the length of the file in bytes."""
@@ -187,7 +194,12 @@ class RunFolder:
             file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
     def _read_record(self) -> dict[str, Any]:
-        return json.loads((self.path / "config.json").read_text("utf-8"))
+        path = self.path / "config.json"
+        with contextlib.suppress(ValueError):
+            record = json.loads(path.read_text("utf-8"))
+            if isinstance(record, dict):
+                return record
+        raise FkdError(f"{path} is damaged; mend it, or delete the run's folder.")
 
     def _replace(self, file_name: str, text: str) -> None:
         aside = self.path / f"{file_name}.tmp"

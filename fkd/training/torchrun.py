@@ -1,7 +1,8 @@
 """Starting several processes for one training, and knowing to be one of them.
 
 `torchrun -m -- fkd train ...` starts them, on one machine or several; `--device cuda:0,cuda:1` and
-`--device cpu,cpu` start a torchrun for this machine alone.
+`--device cpu,cpu` start a torchrun for this machine alone. What torchrun itself starts listens on all
+interfaces; the latter meet through files, and talk to each other through the loopback interface.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from fkd.errors import FkdError
+
+MEETING = "FKD_GROUP_FILE"  # where processes meet that are on this machine alone
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def resolve_devices(text: str, processes: int | None = None) -> list[str]:
     gpus = [device for device in devices if device.startswith("cuda")]
     present = {f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)}
     if absent := [gpu for gpu in gpus if gpu not in present]:
-        raise FkdError(f"The device {absent[0]!r} is not available here; use --device cpu.")
+        raise FkdError(f"The device {absent[0]!r} is not available here; use cpu.")
     if len(gpus) not in (0, len(devices)) or len(set(gpus)) != len(gpus):
         raise FkdError(f"The devices {text!r} cannot train together; name distinct GPUs, or cpu several times.")
     return devices
@@ -62,10 +67,14 @@ def resolve_devices(text: str, processes: int | None = None) -> list[str]:
 
 def start_torchrun(arguments: list[str], processes: int) -> int:
     """Become, or on Windows wait for, a torchrun that starts `python -m fkd ARGUMENTS` on this machine alone."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    folder = Path(tempfile.mkdtemp(prefix="fkd-group-"))  # two small files, which are needed until the very end
+    command = [sys.executable, "-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-id=fkd"]
+    command += ["--rdzv-conf=store_type=file", f"--rdzv-endpoint={folder / 'torchrun'}", "--local-addr=127.0.0.1"]
     # Without "--" torchrun would take --run for an abbreviation of an option of its own.
     command += [f"--nproc-per-node={processes}", "-m", "--", "fkd", *arguments]
-    environment = {"GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo", **os.environ}
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    environment = {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback, **os.environ}
+    environment |= {MEETING: str(folder / "processes"), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     if os.name == "nt":  # pragma: no cover
         return subprocess.call(command, env=environment)
     os.execve(sys.executable, command, environment)
@@ -76,5 +85,5 @@ def without_torchrun(environment: Mapping[str, str]) -> dict[str, str]:
     if Place.here() is None:
         return dict(environment)
     prefixes = ("TORCHELASTIC_", "GROUP_", "ROLE_", "LOCAL_", "MASTER_")
-    others = ("RANK", "WORLD_SIZE", "OMP_NUM_THREADS")  # the last is of torchrun too: one thread a process
+    others = ("RANK", "WORLD_SIZE", MEETING, "OMP_NUM_THREADS")  # the last is of torchrun too: one thread a process
     return {key: value for key, value in environment.items() if not key.startswith(prefixes) and key not in others}

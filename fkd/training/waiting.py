@@ -8,6 +8,7 @@ long as the file is changed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def next_ones() -> Waiting:
 
 def _folder() -> Path:
     folder = runs_root() / ".queue"
-    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # runs on a read-only mount can be looked at
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -17,6 +17,7 @@ from fkd.ui.train.states import GOING_ON, STATES, readable
 
 RUN = "run"  # in the address: the run that is watched
 _KEY = "train.runs"
+_IN_ADDRESS = f"{_KEY}.address"  # the run that this table last wrote there
 _FILTERS = {"state": "State", "recipe": "Recipe", "data": "Data"}
 _FIRST_COLUMNS = ("name", "state", "progress", "recipe", "data", "nme", "rmse_px", "best_epoch", "minutes", "started")
 _ALWAYS = ("learning_rate", "batch_size")
@@ -36,15 +37,24 @@ def choose_run() -> str | None:
         return None
     table = runs_table(views)
     shown = filter_runs(table, _KEY)
-    wanted = [st.query_params[RUN]] if RUN in st.query_params else []
+    _follow_address()
     known = set(table["name"])
+    wanted = [st.query_params[RUN]] if RUN in st.query_params else []
     chosen = [name for name in pick_rows(shown, _KEY, wanted, several=False) if name in known]
     _offer_csv(shown)
+    st.session_state[_IN_ADDRESS] = chosen[0] if chosen else None
     if not chosen:
         st.query_params.pop(RUN, None)
         return None
     st.query_params[RUN] = chosen[0]
     return chosen[0]
+
+
+def _follow_address() -> None:
+    """Open the run that the address names, where somebody else than this table has written it there."""
+    asked = st.query_params.get(RUN)
+    if asked and asked != st.session_state.get(_IN_ADDRESS):
+        open_run(asked)
 
 
 def open_run(name: str) -> None:

@@ -94,12 +94,21 @@ def _say_what_to_do(view: RunView, epochs_done: int) -> None:
         st.caption(f"{after} To change a setting, duplicate the run.")
     elif view.state == "lost":
         st.warning(
-            "The process that trained is gone without a word: the machine was switched off, or something killed it. "
-            f"Nothing before its last complete epoch is lost. {after}",
+            f"{why_lost(RunFolder.open(view.name))} Nothing before its last complete epoch is lost. {after}",
             icon=":material/link_off:",
         )
     elif view.state == "stopped":
         st.caption(after)
+
+
+def why_lost(folder: RunFolder) -> str:
+    """What can be told of a process that ended without a word."""
+    if not folder.is_writable:
+        return (
+            f"The process that trained is gone, and its folder {folder.path} cannot be written, so that it could not "
+            "say why. Make the folder writable first."
+        )
+    return "The process that trained is gone without a word: the machine was switched off, or something killed it."
 
 
 def _show_figures(view: RunView, history: History) -> None:
