@@ -9,13 +9,12 @@ import numpy as np
 from fkd.data import load_dataset
 from fkd.data.cache import cached_arrays
 from fkd.data.dataset import Dataset
-from fkd.data.quality import CHECKS, REGRESSION, Quality, measure_quality
+from fkd.data.quality import MEASURES, REGRESSION, Quality, measure_quality
 from fkd.errors import FkdError
 from fkd.evaluate import predict_dataset
 from fkd.weights import LoadedModel, find_weights, list_weights, load_model, read_card
 
 _FORMAT = 1  # raised whenever the measures change
-_MEASURES = sorted({check.measure for check in CHECKS.values()} | {"offset", "tilt_deg", "turn"})
 _FIELDS = ("shape_points", "disagreement_points", "expected_px", "twins")
 
 
@@ -37,8 +36,8 @@ def quality_of(dataset: Dataset | str, weights: str | None = "auto") -> Quality:
         quality = _measure(faces, chosen)
         return {f: getattr(quality, f) for f in _FIELDS} | quality.measures
 
-    stored = cached_arrays(f"{faces.name}-quality", _key(faces, chosen), (*_FIELDS, *_MEASURES), build)
-    measures = {name: stored[name] for name in _MEASURES}
+    stored = cached_arrays(f"{faces.name}-quality", _key(faces, chosen), (*_FIELDS, *MEASURES), build)
+    measures = {name: stored[name] for name in MEASURES}
     return Quality(measures, **{field: stored[field] for field in _FIELDS}, judge=chosen or REGRESSION)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +16,14 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fkd.augment import Augmentation
+from fkd.curation import quality_of
 from fkd.data.dataset import Dataset
 from fkd.data.kaggle import COORDINATES
 from fkd.data.notes import Notes
 from fkd.data.quality import Quality, measure_quality
 from fkd.paths import PROJECT_ROOT
 from fkd.schema import KAGGLE15
-from fkd.ui.explore import augmentation, choice, cloud, face, health, keys, labels, table
+from fkd.ui.explore import augmentation, choice, cloud, distributions, face, health, keys, labels, table
 from fkd.ui.explore.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -274,7 +277,10 @@ def test_the_first_rows_are_those_of_the_source(faces: Dataset) -> None:
     assert first.shape == (5, 31)
     assert list(first.columns[:30]) == list(COORDINATES)
     assert first.loc["face_0", "nose_tip_y"] == pytest.approx(faces.points_px[0, 10, 1], abs=1e-3)
-    assert table.column_types(faces).set_index("name").loc["images_u8", "shape"] == f"{N} × 96 × 96"
+    columns = table.column_types(faces).set_index("name")
+    assert columns.loc["Image", "type"] == "uint8, 96 × 96"
+    assert columns.loc["nose_tip_x", "values"] == N
+    assert columns.loc["mouth_left_corner_y", "values"] == COMPLETE
 
 
 @pytest.fixture
@@ -291,10 +297,11 @@ def app(faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppT
     return _open_page(tmp_path, monkeypatch)
 
 
-def _open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+def _open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float = 240) -> AppTest:
     monkeypatch.setenv("FKD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FKD_NOTES", str(tmp_path / "notes"))
     monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path / "none"))  # a regression judges in a moment
+    monkeypatch.setattr("fkd.ui.explore.source._PATIENCE_S", patience_s)
     st.cache_resource.clear()
     st.cache_data.clear()
     app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "explore.py"), default_timeout=240)
@@ -313,7 +320,7 @@ def pictures(app: AppTest) -> int:
 def test_a_figure_of_the_strip_opens_the_faces_behind_it(app: AppTest) -> None:
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Duplicates"] == "2"
-    assert pictures(app) == 24
+    assert pictures(app) == 27
     app.segmented_control(key=keys.SECTION).set_value(keys.TABLE).run()
     app.button(key="strip.near duplicate").click().run()
     assert app.segmented_control(key=keys.SECTION).value == keys.FACES
@@ -360,13 +367,13 @@ def test_a_place_that_cannot_be_written_is_told_and_the_page_stays(app: AppTest,
     assert any("FKD_NOTES" in error.value for error in app.error)
     assert not app.exception
     press(app, "All of them")
-    assert pictures(app) == 24
+    assert pictures(app) == 27
 
 
 def test_a_moved_threshold_belongs_to_its_filter(app: AppTest) -> None:
     app.selectbox(key=keys.SHOW).set_value("bright").run()
     app.number_input(key=keys.THRESHOLD).set_value(0).run()
-    assert pictures(app) == 24
+    assert pictures(app) == 27
     app.selectbox(key=keys.SHOW).set_value("dark").run()
     assert app.number_input(key=keys.THRESHOLD).value == 50
 
@@ -385,4 +392,69 @@ def test_without_data_synthetic_faces_are_shown_and_said_to_be(
     app = _open_page(tmp_path, monkeypatch)
     assert not app.exception
     assert any("synthetic" in text.value for text in app.markdown)
-    assert pictures(app) == 24
+    assert pictures(app) == 27
+
+
+def test_faces_are_shown_while_they_are_still_being_judged(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = threading.Event()
+    judge = quality_of
+
+    def late(faces: Dataset) -> Quality:
+        assert judged.wait(240)
+        return judge(faces)
+
+    monkeypatch.setattr("fkd.ui.explore.source.quality_of", late)
+    early = _open_page(tmp_path, monkeypatch, patience_s=0)
+    try:
+        values = {metric.label: metric.value for metric in early.metric}
+        assert (values["Labels missing"], values["Duplicates"], values["Suspected errors"]) == (str(24 * 12), "…", "…")
+        assert pictures(early) == 27
+        for section in keys.SECTIONS:
+            early.segmented_control(key=keys.SECTION).set_value(section).run()
+            assert not early.exception, section
+        early.query_params[keys.FACE] = "3"
+        early.segmented_control(key=keys.SECTION).set_value(keys.FACES).run()
+        assert not early.exception
+        assert any("being judged" in text.value for text in early.caption)
+    finally:
+        judged.set()
+    monkeypatch.setattr("fkd.ui.explore.source._PATIENCE_S", 240)
+    deadline = time.monotonic() + 240
+    while early.metric[3].value == "…" and time.monotonic() < deadline:
+        early.run()
+    assert {metric.label: metric.value for metric in early.metric}["Duplicates"] == "2"
+
+
+class TestOutlines:
+    def test_a_box_takes_exactly_the_faces_in_it_whether_drawn_or_not(self, source: Source) -> None:
+        brightness, contrast = (source.quality.measures[name] for name in ("brightness", "contrast"))
+        x, y = np.quantile(brightness, [0.2, 0.7]), np.quantile(contrast, [0.1, 0.8])
+        picked = distributions.outlined_rows(
+            source, "brightness", "contrast", {"box": [{"x": x[::-1].tolist(), "y": y.tolist()}], "lasso": []}
+        )
+        inside = (brightness >= x[0]) & (brightness <= x[1]) & (contrast >= y[0]) & (contrast <= y[1])
+        assert 0 < len(picked) < N
+        assert picked == np.flatnonzero(inside).tolist()
+
+    def test_a_lasso_takes_what_opencv_finds_inside_it(self, source: Source) -> None:
+        measures = source.quality.measures
+        places = np.stack([measures["brightness"], measures["contrast"]], axis=1)
+        (x0, y0), (x1, y1) = places.min(axis=0), places.max(axis=0)
+        notched = np.array([[x0, y0 - 1], [x1, y0 - 1], [(x0 + x1) / 2, (y0 + y1) / 2], [x1, y1 + 1], [x0, y1 + 1]])
+        picked = distributions.outlined_rows(
+            source, "brightness", "contrast", {"box": [], "lasso": [{"x": notched[:, 0], "y": notched[:, 1]}]}
+        )
+        outline = notched.astype(np.float32)
+        inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) > 0 for x, y in places]
+        assert 0 < sum(inside) < N
+        assert set(picked) ^ set(np.flatnonzero(inside)) <= {int(places[:, 0].argmin())}  # which lies on the outline
+
+    def test_of_many_faces_some_are_drawn_from_the_first_to_the_last(
+        self, source: Source, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(distributions, "_MOST_DOTS", 7)
+        drawn = distributions.drawn_rows(source, "brightness", "contrast")
+        assert len(set(drawn.tolist())) == 7
+        assert (drawn[0], drawn[-1]) == (0, N - 1)

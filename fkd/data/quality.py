@@ -26,7 +26,7 @@ from fkd.errors import FkdError
 from fkd.progress import steps
 from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 
-REGRESSION = "regression"
+REGRESSION, NOBODY = "regression", "nobody"
 _FACE_SIDE = 96
 _UPSIDE_DOWN = 0.05  # of the shape's RMS radius by which two points must be in the wrong order
 _TAIL = 0.98  # quantile of each evidence that counts as one unit of suspicion
@@ -74,6 +74,8 @@ CHECKS = {
     )
 }
 
+MEASURES = sorted({check.measure for check in CHECKS.values()} | {"offset", "tilt_deg", "turn"})
+
 # Pairs of keypoints of which the first lies above the second in every upright face.
 _ABOVE = {
     "kaggle15": (
@@ -100,7 +102,7 @@ class Quality:
     """Measures of n faces of k points.
 
     Attributes:
-        measures: name to (n,) float64; NaN where it cannot be measured. Beside those of `CHECKS`:
+        measures: name, one of `MEASURES`, to (n,) float64; NaN where it cannot be measured. Beside those of `CHECKS`:
             `tilt_deg`, clockwise as seen; `turn`, the nose tip's offset from between the eyes in eye distances,
             positive to the picture's right; and `offset`, by how much all labels lie off together.
         shape_points: (n, k) how unusual each point is among the others of its face.
@@ -108,7 +110,7 @@ class Quality:
             face's worst point, in both.
         expected_px: (n, k, 2) where the points are expected, in pixels of the dataset's pictures.
         twins: (n,) the row of each face's most similar other face.
-        judge: whose expectation it is: the name of weights, or `regression`.
+        judge: whose expectation it is: the name of weights, `regression`, or `nobody`.
     """
 
     measures: dict[str, np.ndarray]
@@ -161,7 +163,7 @@ def measure_quality(dataset: Dataset, expected_px: np.ndarray | None = None, jud
         "order": _order_violations(shapes.aligned, dataset),
         "copies": exact_copies(dataset.images_u8),
         "likeness": likeness,
-        "missing": (~np.isfinite(dataset.points_px).all(axis=2)).sum(axis=1),
+        "missing": _missing(dataset),
         **_in_source(dataset),
         **_light(dataset),
         **_pose(dataset),
@@ -174,6 +176,25 @@ def measure_quality(dataset: Dataset, expected_px: np.ndarray | None = None, jud
         twins=twins,
         judge=judge_name if trained else REGRESSION,
     )
+
+
+def first_look(dataset: Dataset) -> Quality:
+    """What the labels alone tell at once; every other measure is NaN, nobody is alike, nothing is expected."""
+    nothing = dict.fromkeys(MEASURES, np.full(len(dataset), np.nan))
+    known = {"missing": _missing(dataset), **_in_source(dataset), **_pose(dataset)}
+    unknown_points = np.full(dataset.points_px.shape[:2], np.nan)
+    return Quality(
+        measures=nothing | {name: np.asarray(values, np.float64) for name, values in known.items()},
+        shape_points=unknown_points,
+        disagreement_points=unknown_points,
+        expected_px=np.full(dataset.points_px.shape, np.nan),
+        twins=np.arange(len(dataset)),
+        judge=NOBODY,
+    )
+
+
+def _missing(dataset: Dataset) -> np.ndarray:
+    return (~np.isfinite(dataset.points_px).all(axis=2)).sum(axis=1)
 
 
 def _disagreement(points_px: np.ndarray, expected_px: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

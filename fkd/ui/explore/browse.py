@@ -17,8 +17,8 @@ from fkd.ui.explore.source import Source
 from fkd.ui.explore.table import faces_csv
 from fkd.ui.pictures import thumbnail
 
-_ON_A_PAGE = 24
-_SMALL_PX = 124  # eight side by side
+_ON_A_PAGE = 27
+_SMALL_PX = 114  # three side by side on a phone, nine on a wide screen
 _QUALITY = 90
 
 
@@ -58,31 +58,33 @@ def show_browser(source: Source, notes: Notes) -> None:
         face.show_face(source, notes, row, rows)
     elif len(rows):
         _show_grid(source, notes, rows, chosen)
-    else:
+    elif source.measured:
         st.info("No face fits. Choose another filter, or move its threshold.", icon=":material/search_off:")
+    else:
+        st.info("No face fits, as far as is known: they are still being judged.", icon=":material/hourglass:")
 
 
 def _choose(source: Source) -> choice.Choice:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        show = _select("Show", choice.filters(source.faces.schema), keys.SHOW, 240, on_change=keys.another_filter)
+        show = _select("Show", choice.filters(source.faces.schema), keys.SHOW, 215, on_change=keys.another_filter)
         threshold = _threshold(show) if show in CHECKS else None
         splits, groups = _names(source.key, source)
         split, group = choice.ANY_SPLIT, choice.ANY_GROUP
         if len(splits) > 1:
-            split = _select("Split", [split, *splits], keys.SPLIT, 130)
+            split = _select("Split", [split, *splits], keys.SPLIT, 120)
         if groups:
-            group = _select("Person or group", [group, *groups], keys.GROUP, 190, _group_name)
+            group = _select("Person or group", [group, *groups], keys.GROUP, 170, _group_name)
         sort = _select(
-            "Sort by", [choice.ROW_ORDER, *source.quality.measures], keys.SORT, 190, _measure_name, keys.another_sort
+            "Sort by", [choice.ROW_ORDER, *source.quality.measures], keys.SORT, 175, _measure_name, keys.another_sort
         )
         low, high = _range(source, sort) if sort != choice.ROW_ORDER else (None, None)
-        order = _select("Order", [choice.LOWEST, choice.HIGHEST], keys.ORDER, 150)
+        order = _select("Order", [choice.LOWEST, choice.HIGHEST], keys.ORDER, 145)
         find = st.text_input(
             "Find",
             key=keys.FIND,
             bind="query-params",
             placeholder="row or person",
-            width=150,
+            width=140,
             on_change=keys.first_page,
         )
     selection = st.session_state.get(keys.SELECTION, ())
@@ -152,7 +154,7 @@ def _show_grid(source: Source, notes: Notes, rows: np.ndarray, chosen: choice.Ch
     pages = -(-len(rows) // _ON_A_PAGE)
     if st.session_state.get(keys.PAGE, 1) > pages:
         st.session_state[keys.PAGE] = pages
-    place = st.container(horizontal=True, gap="small")
+    place = st.container(horizontal=True, gap="xsmall")
     page = st.pagination(pages, key=keys.PAGE, bind="query-params") if pages > 1 else 1
     with place:
         for row in rows[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE].tolist():
@@ -183,6 +185,6 @@ def _picture(key: tuple, row: int, points: bytes, _source: Source) -> bytes:
 def _label(source: Source, row: int, chosen: choice.Choice) -> str:
     """The row's name, as far as it fits, or what the faces are sorted by."""
     if chosen.sort != choice.ROW_ORDER:
-        return f"{source.quality.measures[chosen.sort][row]:.3g}"
-    name = str(source.faces.rows[row])
-    return name if len(name) <= 13 else f"…{name[-12:]}"
+        value = source.quality.measures[chosen.sort][row]
+        return f"{value:.3g}" if np.isfinite(value) else "–"
+    return source.short_name(row)

@@ -119,7 +119,7 @@ def aligned_cloud(faces: Dataset) -> Cloud:
 def cloud_figure(faces: Dataset, cloud: Cloud, keypoints: list[int], layers: list[str]) -> go.Figure:
     """The layers of the chosen keypoints; hovering gives a keypoint's name and how many labels it has."""
     schema = faces.schema
-    figure = picture_figure(cloud.mean_u8, height=640)
+    figure = picture_figure(cloud.mean_u8, height=560)
     rows = _spread(len(faces), max(_MOST_POINTS // max(len(keypoints), 1), 50))
     if DENSITY in layers and keypoints:
         _add_density(figure, cloud.points_px[:, keypoints].reshape(-1, 2), cloud.mean_u8.shape)

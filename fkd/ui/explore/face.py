@@ -36,10 +36,11 @@ def show_face(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
             persist_state="session",
             label_visibility="collapsed",
         )
-        figure = face_figure(source, notes, row, _NAMES in drawn, _EXPECTED in drawn)
+        expected = _EXPECTED in drawn and source.measured
+        figure = face_figure(source, notes, row, _NAMES in drawn, expected)
         st.plotly_chart(figure, key=f"explore.face.{row}", config=MODEBAR, alt=f"Face {source.faces.rows[row]}")
-        if _EXPECTED in drawn:
-            st.caption(f"Labels in green; in magenta where {source.quality.judge} expects them.")
+        told = f"Labels in green; in magenta where {source.quality.judge} expects them. " if expected else ""
+        st.caption(f"{told}Draw a box to look closer; a double click shows all again.")
     with right:
         _show_facts(source, row)
         _edit_points(source, notes, row)
@@ -49,7 +50,7 @@ def face_figure(source: Source, notes: Notes, row: int, names: bool, expected: b
     """The picture with its points; hovering names them."""
     faces = source.faces
     points_px, expected_px = notes.points_px(faces, row), source.quality.expected_px[row]
-    figure = picture_figure(faces.images_u8[row], height=560)
+    figure = picture_figure(faces.images_u8[row], height=500)
     if expected:
         _add_points(figure, faces, row, expected_px, [PREDICTION_COLOUR] * len(faces.schema), "expected", False)
         ends = np.stack([points_px, expected_px, np.full_like(points_px, np.nan)], axis=1).reshape(-1, 2)
@@ -58,7 +59,7 @@ def face_figure(source: Source, notes: Notes, row: int, names: bool, expected: b
         )
     colours = [TRUTH_COLOUR] * len(faces.schema) if expected else list(faces.schema.colours)
     _add_points(figure, faces, row, points_px, colours, "label", names)
-    return figure.update_layout(showlegend=False)
+    return figure.update_layout(showlegend=False, dragmode="zoom")
 
 
 def _add_points(
@@ -105,12 +106,12 @@ def _show_moves(source: Source, notes: Notes, row: int, rows: np.ndarray) -> Non
 
 def _show_facts(source: Source, row: int) -> None:
     faces, quality = source.faces, source.quality
-    st.markdown(f"**{faces.rows[row]}**")
-    suspicion = quality.measures["suspicion"][row]
-    st.caption(f"Row {row:,} of the dataset · split {faces.published_split[row]} · suspicion {suspicion:.2f}")
+    st.markdown(f"**Face {faces.rows[row]}**")
+    suspicion = f"suspicion {quality.measures['suspicion'][row]:.2f}" if source.measured else "being judged"
+    st.caption(f"Row {row:,} of the dataset · split {faces.published_split[row]} · {suspicion}")
     found = [check for check in CHECKS if quality.flagged(check)[row]]
     badges = " ".join(f":orange-badge[{check} {quality.measures[CHECKS[check].measure][row]:.3g}]" for check in found)
-    st.markdown(badges or ":green-badge[No check finds anything]")
+    st.markdown(badges or (":green-badge[No check finds anything]" if source.measured else ""))
     with st.container(horizontal=True):
         _offer_alike(source, row)
 
@@ -153,7 +154,7 @@ def _edit_points(source: Source, notes: Notes, row: int) -> None:
         height=360,
         disabled=["name", "odd", "off"],
         column_config={
-            "name": st.column_config.TextColumn("Name", width=150),
+            "name": st.column_config.TextColumn("Name", width=170),
             "x": pixels,
             "y": pixels,
             "odd": st.column_config.NumberColumn(

@@ -8,12 +8,13 @@ import numpy as np
 import streamlit as st
 
 from fkd.data.dataset import Dataset
-from fkd.data.quality import REGRESSION
+from fkd.data.quality import NOBODY, REGRESSION
 from fkd.data.splits import published_parts, shared_groups
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.source import Source
 
 _CARD_PX = 170
+_NO_QUESTION, _UNMEASURED = "–", "…"
 _WORST = 5
 _MOST_FACES = 0.9  # share of faces from which all are labelled by the same habit
 
@@ -23,7 +24,7 @@ class Figure(NamedTuple):
 
     Attributes:
         label: what is counted.
-        value: how many; `–` where the question does not arise.
+        value: how many; `–` where the question does not arise, `…` where that is being measured.
         show: the filter that shows the faces behind it.
         sort: the measure by which these come, highest first; None for the order of the file.
         told: a few words below the figure.
@@ -52,7 +53,7 @@ def show_top(source: Source) -> None:
                     type="tertiary",
                     icon=":material/arrow_forward:",
                     icon_position="right",
-                    disabled=figure.value in ("0", "–"),
+                    disabled=figure.value in ("0", _NO_QUESTION, _UNMEASURED),
                     on_click=keys.open_faces,
                     args=(figure.show, figure.sort, choice.HIGHEST) if figure.sort else (figure.show,),
                 )
@@ -67,13 +68,16 @@ def _computed(key: tuple, _source: Source) -> tuple[list[Figure], list[str]]:
 
 def _offer_worst(source: Source) -> None:
     """A button for each of the faces whose labels are the most suspicious."""
+    if not source.measured:
+        st.markdown(f"**Most likely mislabelled:** {_UNMEASURED}")
+        return
     suspects = int(source.quality.flagged("suspected error").sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Most likely mislabelled:**" if suspects else "**No label is suspicious.**", width="content")
         for row in source.quality.ranking()[: min(_WORST, suspects)].tolist():
             name = str(source.faces.rows[row])
             st.button(
-                name.rpartition("/")[2].rpartition(".")[0] or name,
+                name.rpartition(".")[0] or name,
                 key=f"worst.{row}",
                 help=f"{name}: suspicion {source.quality.measures['suspicion'][row]:.2f}",
                 type="tertiary",
@@ -95,8 +99,11 @@ def figures(source: Source) -> list[Figure]:
     present = np.isfinite(faces.points_px).all(axis=2)
     complete, missing = int(present.all(axis=1).sum()), int((~present).sum())
     groups, parts = len(np.unique(faces.groups)), np.unique(faces.published_split).tolist()
-    shared = f"{len(choice.shared_between_splits(source)):,}" if len(parts) > 1 else "–"
-    near, suspects = (int(quality.flagged(check).sum()) for check in ("near duplicate", "suspected error"))
+    shared = f"{len(choice.shared_between_splits(source)):,}" if len(parts) > 1 else _NO_QUESTION
+    near, suspects = (
+        f"{int(quality.flagged(check).sum()):,}" if source.measured else _UNMEASURED
+        for check in ("near duplicate", "suspected error")
+    )
     people = kind_of_group(faces)
     return [
         Figure(
@@ -125,7 +132,7 @@ def figures(source: Source) -> list[Figure]:
         ),
         Figure(
             "Duplicates",
-            f"{near:,}",
+            near,
             "near duplicate",
             "likeness",
             "nearly equal another",
@@ -133,7 +140,7 @@ def figures(source: Source) -> list[Figure]:
         ),
         Figure(
             "Suspected errors",
-            f"{suspects:,}",
+            suspects,
             "suspected error",
             "suspicion",
             "the worst come first",
@@ -217,4 +224,4 @@ def _are_clusters(faces: Dataset) -> bool:
 
 def _judge(source: Source) -> str:
     judge = source.quality.judge
-    return "a regression learnt from the dataset itself" if judge == REGRESSION else f"the weights {judge}"
+    return "a regression learnt from the dataset itself" if judge in (REGRESSION, NOBODY) else f"the weights {judge}"

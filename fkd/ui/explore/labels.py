@@ -19,6 +19,7 @@ from fkd.ui.plots import MODEBAR, tidy
 
 _BANDS = 150
 _MEAN_OF = 500  # faces in a mean picture
+_TABLE_PX = 563  # fifteen rows and their head
 _FEWEST = 20  # faces of each kind, for their means to be worth comparing
 _TREATED = {
     "mask": "Every face is used; a missing label has no say in loss and errors. The default of training.",
@@ -31,17 +32,17 @@ _TREATED = {
 def show_labels(source: Source) -> None:
     """The table per keypoint, the matrix over the file, the treatments, and the comparison where it applies."""
     faces = source.faces
-    left, right = st.columns([6, 5], gap="medium")
+    if faces.complete.all():
+        st.success("No label is missing.", icon=":material/check_circle:")
+        _show_table(faces)
+        return
+    left, right = st.columns([7, 5], gap="medium")
     with left:
         _show_table(faces)
     with right:
-        if faces.complete.all():
-            st.success("No label is missing.", icon=":material/check_circle:")
-        else:
-            st.plotly_chart(matrix_figure(faces), config=MODEBAR, key="explore.matrix", alt="Matrix of missing labels")
-    if not faces.complete.all():
-        _show_treatments(faces)
-        _show_labellers(faces)
+        st.plotly_chart(matrix_figure(faces), config=MODEBAR, key="explore.matrix", alt="Matrix of missing labels")
+    _show_treatments(faces)
+    _show_labellers(faces)
 
 
 def keypoint_table(faces: Dataset) -> pd.DataFrame:
@@ -81,7 +82,7 @@ def matrix_figure(faces: Dataset) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", ticks="", tickfont={"size": 11})
     figure.update_xaxes(title="place in the file")
-    return tidy(figure, 480)
+    return tidy(figure, _TABLE_PX)
 
 
 def _show_table(faces: Dataset) -> None:
@@ -90,7 +91,7 @@ def _show_table(faces: Dataset) -> None:
     event = st.dataframe(
         table.drop(columns="labelled" if len(table) > 30 else []),
         hide_index=True,
-        height=480,
+        height=_TABLE_PX,
         key="explore.keypoints",
         on_select="rerun",
         selection_mode="single-row",
@@ -149,7 +150,7 @@ def _show_invented(faces: Dataset) -> None:
             known = np.isfinite(faces.points_px[row]).all(axis=1)
             st.image(
                 mark_invented(faces.images_u8[row], points_px[row], known),
-                width=200,
+                width=165,
                 caption=f"{faces.rows[row]}: {int((~known).sum())} invented",
                 output_format="JPEG",
             )

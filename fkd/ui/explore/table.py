@@ -11,6 +11,7 @@ from fkd.data.notes import Notes, in_source
 from fkd.ui.explore.source import Source
 
 _FIRST = (5, 20, 100)
+_TYPES = {"Image": "uint8, {} × {}", **dict.fromkeys(("group", "split", "source"), "text")}
 
 
 def show_table(source: Source) -> None:
@@ -24,7 +25,17 @@ def show_table(source: Source) -> None:
     count = st.segmented_control("First rows", _FIRST, default=_FIRST[0], required=True, key="explore.first")
     st.dataframe(first_rows(faces, count))
     st.subheader("Columns", anchor=False)
-    st.dataframe(column_types(faces), hide_index=True)
+    st.dataframe(
+        column_types(faces),
+        hide_index=True,
+        width="content",
+        column_config={
+            "name": st.column_config.TextColumn("Name", width=230),
+            "type": st.column_config.TextColumn("Type", width=120),
+            "values": st.column_config.NumberColumn("Faces with a value", format="localized", width=140),
+            "MB": st.column_config.NumberColumn(format="%.2f", width=70),
+        },
+    )
 
 
 def first_rows(faces: Dataset, count: int) -> pd.DataFrame:
@@ -63,13 +74,19 @@ def _coordinates(faces: Dataset) -> list[str]:
 
 
 def column_types(faces: Dataset) -> pd.DataFrame:
-    """One line for each array of the dataset: name, type, shape, size."""
-    arrays = [getattr(faces, name) for name in ARRAYS]
+    """One line for each column: name, type, how many faces have a value, and size."""
+    coordinates = faces.points_px.reshape(len(faces), -1).T
+    columns = dict(zip(_coordinates(faces), coordinates, strict=True)) | {"Image": faces.images_u8}
+    columns |= {"group": faces.groups, "split": faces.published_split, "source": faces.sources}
+    height, width = faces.images_u8.shape[1:]
     return pd.DataFrame(
         {
-            "name": ARRAYS,
-            "type": [str(array.dtype) for array in arrays],
-            "shape": [" × ".join(map(str, array.shape)) for array in arrays],
-            "MB": [round(array.nbytes / 2**20, 2) for array in arrays],
+            "name": list(columns),
+            "type": [_TYPES.get(name, "float32").format(width, height) for name in columns],
+            "values": [
+                int(np.isfinite(values).sum()) if values.dtype.kind == "f" else len(values)
+                for values in columns.values()
+            ],
+            "MB": [round(values.nbytes / 2**20, 2) for values in columns.values()],
         }
     )
