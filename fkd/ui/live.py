@@ -107,7 +107,7 @@ def show() -> None:
 
 def stop() -> None:
     """End a stream that is no longer shown; where another page is opened, it ends by itself."""
-    context = st.session_state.pop(_STREAM, None)
+    context = st.session_state.get(_STREAM)  # it stays: the browser may still tell it something
     worker = context._get_worker() if context else None  # the component offers no other way to it
     if worker:
         worker.stop()

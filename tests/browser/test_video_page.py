@@ -106,7 +106,7 @@ def test_work_can_be_cancelled_taken_up_again_and_ends_with_the_window(
     page.get_by_role("button", name="Follow again").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     assert len(kept(temporary)) == 1
-    page.close()
+    page.goto("about:blank")
     wait_until_tidy(temporary)
 
 
