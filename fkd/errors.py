@@ -7,3 +7,8 @@ class FkdError(Exception):
 
 class UnwritableError(FkdError):
     """A place that results cannot be written to: going on with other inputs would help nobody."""
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things in words, as in `1 row` and `2,154 rows`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -458,3 +458,22 @@ class TestOutlines:
         drawn = distributions.drawn_rows(source, "brightness", "contrast")
         assert len(set(drawn.tolist())) == 7
         assert (drawn[0], drawn[-1]) == (0, N - 1)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {keys.SHOW: "missing labels"},
+        {keys.SHOW: "nonsense", keys.SORT: "nonsense", keys.ORDER: "up", keys.GROUP: "nobody", keys.PAGE: "9999"},
+        {keys.SECTION: "nonsense", keys.FACE: "x", keys.DATA: "../elsewhere"},
+        {keys.FACE: "9999", keys.THRESHOLD: "much", keys.LOW: "", keys.SPLIT: "test"},
+    ],
+)
+def test_an_address_of_unknown_values_falls_back(app: AppTest, address: dict[str, str]) -> None:
+    fresh = AppTest.from_file(str(PROJECT_ROOT / "pages" / "explore.py"), default_timeout=240)
+    fresh.session_state["frame.is_up"] = True
+    fresh.query_params.update(address)
+    fresh.run()
+    assert not fresh.exception
+    assert not fresh.error
+    assert pictures(fresh) == 27

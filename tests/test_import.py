@@ -7,7 +7,7 @@ import struct
 import time
 import zipfile
 import zlib
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -280,3 +280,10 @@ class TestBad:
         monkeypatch.setenv("FKD_DATA", str(tmp_path / "file" / "data"))
         with pytest.raises(FkdError, match="cannot be stored"):
             take(self.good.encode(), "mine")
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FKD_DATA", str(tmp_path / "data"))
+    with pytest.raises(FkdError, match=r"faces\.zip is not there"):
+        import_dataset(tmp_path / "faces.zip", "mine")
+    assert not (tmp_path / "data").exists()

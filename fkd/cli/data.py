@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, counted
 
 if TYPE_CHECKING:
     from fkd.data.dataset import Dataset
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "list, describe, fetch and import datasets"
 _SHOWN = 10
+_FETCHED = {"kaggle": "kaggle", "youtube_faces": "youtube-faces"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info.add_argument("--quality", action="store_true", help="also what may be wrong with its faces")
     info.add_argument("--weights", default="auto", help="weights that judge labels; 'none' for a regression")
     fetch = _add(actions, "fetch", "download a published dataset into FKD_DATA", _fetch)
-    fetch.add_argument("source", choices=("kaggle", "youtube-faces"))
+    fetch.add_argument("source", choices=tuple(_FETCHED.values()))
     fetch.add_argument("--url", help="another place of the archive (youtube-faces)")
     fetch.add_argument("--sha256", help="checksum that the archive must have (youtube-faces)")
     take = _add(actions, "import", "store a folder, CSV or zip of your own under FKD_DATA", _import)
@@ -56,9 +57,12 @@ def _list(args: argparse.Namespace) -> None:
         if name.startswith("synthetic"):
             print(f"{name:20} drawn on demand")
         elif is_available(name):
-            print(f"{name:20} {layout_of(data_root() / name)}, {data_root() / name}")
+            points = 15 if layout_of(data_root() / name) == "kaggle" else 68
+            print(f"{name:20} {points} points, {data_root() / name}")
         else:
-            print(f"{name:20} absent; it belongs into {data_root() / name}")
+            way = _FETCHED.get(name)
+            fetched = f"`python -m fkd data fetch {way}`, or " if way else ""
+            print(f"{name:20} absent; {fetched}put it into {data_root() / name}")
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -131,5 +135,5 @@ def _import(args: argparse.Namespace) -> None:
 def _report(imported: Imported) -> None:
     for bad in imported.bad_rows[:_SHOWN]:
         print(f"left out: {bad.reason}")
-    left_out = f", {len(imported.bad_rows)} rows left out" if imported.bad_rows else ""
-    print(f"{imported.name}: {imported.faces} faces{left_out}, in {imported.folder}")
+    left_out = f", {counted(len(imported.bad_rows), 'row')} left out" if imported.bad_rows else ""
+    print(f"{imported.name}: {counted(imported.faces, 'face')}{left_out}, in {imported.folder}")

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, counted
 from fkd.progress import report
 
 # Text of grey values shrinks by 3 or 4, pictures hardly; only what was made to burst exceeds this.
@@ -40,8 +40,8 @@ def check_headers(archive: zipfile.ZipFile, path: Path) -> None:
     ratio = total / max(path.stat().st_size, 1)
     if len(entries) > _MOST_FILES or total > _MOST_BYTES or (total > _HARMLESS_BYTES and ratio > _HIGHEST_RATIO):
         raise FkdError(
-            f"{path.name} would unpack to {len(entries):,} files of {total / 2**20:,.0f} MB, {ratio:,.0f} times its "
-            "size; this is no dataset."
+            f"{path.name} would unpack to {total / 2**20:,.0f} MB in {counted(len(entries), 'file')}, {ratio:,.0f} "
+            "times its size; this is no dataset."
         )
     seen = set()
     for entry in entries:

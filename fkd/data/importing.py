@@ -65,6 +65,8 @@ def import_dataset(
     folder = _free_place(name)
     if layout not in LAYOUTS:
         raise FkdError(f"Unknown layout {layout!r}; known are {', '.join(LAYOUTS)}.")
+    if isinstance(source, Path) and not source.exists():
+        raise FkdError(f"{source} is not there; name a folder, a CSV or a zip.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(folder.parent)
