@@ -22,6 +22,7 @@ PRIVACY = (
 )
 _SUFFIXES = ["mp4", "mov", "mkv", "avi", "webm", "m4v"]
 _MOST_MB = 500
+_SHOWN_PX = 640
 _WORK, _UPLOADS = "clips.work", "clips.uploads"
 _LOOK_EVERY_S = 0.5
 _log = logging.getLogger(__name__)
@@ -98,7 +99,6 @@ def _show_results(work: ClipWork, summary: ClipSummary) -> None:
             "No face was found. Under *Following faces*, lower *Find score* or *Minimum face*, and follow again.",
             icon=":material/search_off:",
         )
-    st.video(str(work.annotated))
     stem = Path(work.name).stem
     with st.container(horizontal=True):
         for label, path, mime in (
@@ -108,3 +108,4 @@ def _show_results(work: ClipWork, summary: ClipSummary) -> None:
         ):
             name = f"{stem}_keypoints{path.suffix}"
             st.download_button(label, path.read_bytes, name, mime, on_click="ignore", icon=":material/download:")
+    st.video(str(work.annotated), width=_SHOWN_PX)

@@ -181,8 +181,9 @@ def _show_state(runs: bool, attempt: _Attempt | None, session: LiveSession) -> N
         if figures.idle_s > _PATIENCE_S / 2:
             st.warning(_STOPPED_COMING, icon=":material/videocam_off:")
         _show_figures(figures)
-        _show_expressions(figures)
     _show_recording(session)
+    if runs and not math.isinf(figures.idle_s):
+        _show_expressions(figures)
 
 
 def _say_how_to_start() -> None:
@@ -197,7 +198,7 @@ def _say_how_to_start() -> None:
 
 
 def _show_figures(figures: LiveFigures) -> None:
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         st.metric("Frames/s", f"{figures.frames_per_s:.0f}", width="content", help="Frames worked on in a second.")
         st.metric(
             "Work", f"{figures.frame_ms:.0f} ms", width="content", help="Mean time of a frame, all steps together."
