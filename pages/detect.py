@@ -3,6 +3,7 @@
 import streamlit as st
 
 from fkd.ui import clips, downloads, frame, live, missing, results, settings, sources
+from fkd.ui.features import face
 from fkd.ui.photos import Analysis, analyse_all, shared_model
 
 
@@ -27,6 +28,8 @@ def show_photos(source: str) -> None:
         downloads.offer_photo(photo, analysis, schema, drawing)
         if len(pairs) > 1:
             downloads.offer_zip(pairs, schema, drawing)
+        if analysis.faces:
+            face.offer_look(chosen.weights)
     results.show_faces(analysis, schema)
     if analysis.faces:
         missing.box_by_numbers(photo, analysis)

@@ -171,14 +171,9 @@ def test_the_epochs_of_a_run_can_be_compared(networks: Path) -> None:
     assert {"run:mine@1", "run:mine@2"} <= set(options)
 
 
-def test_a_photo_without_a_face_says_what_to_do() -> None:
+def test_without_a_photo_the_page_says_what_to_do() -> None:
     app = page(weights="ibug68", **{"features.source": "Upload"})
-    assert "Choose a face" in texts(app)
-    file = io.BytesIO()
-    Image.fromarray(skimage.data.coffee()).save(file, "PNG")
-    app.file_uploader[0].set_value(("cup.png", file.getvalue(), "image/png")).run()
-    (told,) = app.exception  # which the frame shows as a sentence; the page is run without it here
-    assert "No face found in cup.png" in told.message
+    assert "Choose a face" in texts(app) and not app.exception
 
 
 def test_of_several_faces_one_is_chosen() -> None:

@@ -22,6 +22,7 @@ from fkd.ui.sources import PHOTO_SUFFIXES
 from fkd.weights import LoadedModel
 
 _SAMPLE, _LAST, _DATASET, _UPLOAD = "Sample", "Last from Detect", "Dataset", "Upload"
+_SOURCE = "features.source"
 _MOST_FACES = 12
 
 
@@ -47,8 +48,10 @@ def choose_face(weights: str, model: LoadedModel) -> FaceCrop | None:
     sources = [_SAMPLE, _DATASET, _UPLOAD]
     if LAST_PHOTO in st.session_state:
         sources.insert(1, _LAST)
+    # What the Detect page has chosen is the value already; a default beside it would be a second one.
+    default = None if _SOURCE in st.session_state else _SAMPLE
     source = st.segmented_control(
-        "Face", sources, default=_SAMPLE, required=True, key="features.source", persist_state="session", width="stretch"
+        "Face", sources, default=default, required=True, key=_SOURCE, persist_state="session", width="stretch"
     )
     match source:
         case "Dataset":
@@ -59,6 +62,13 @@ def choose_face(weights: str, model: LoadedModel) -> FaceCrop | None:
         case "Last from Detect":
             return _from_photo(st.session_state[LAST_PHOTO], weights)
     return _from_photo(sample_photo(), weights)
+
+
+def offer_look(weights: str) -> None:
+    """A button on the Detect page that leads to the feature maps of the faces just found, in the same weights."""
+    if st.button("Feature maps", icon=":material/layers:"):
+        st.session_state[_SOURCE] = _LAST
+        st.switch_page("pages/feature_maps.py", query_params={"weights": weights})
 
 
 def show_crop(look: Look, name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -30,13 +32,12 @@ def choose_layer(look: Look) -> Layer | None:
     key = f"features.table.{look.key[0]}.{look.key[1]}"
     if key not in st.session_state:  # a table that was not there before begins with the layer looked at last
         wanted = st.query_params.get(_LAYER) or st.session_state.get(_LAST)
-        st.session_state[f"{key}.first"] = names.index(wanted) if wanted in names else 0
+        _select(key, names.index(wanted) if wanted in names else 0)
     chosen = st.dataframe(
         layer_frame(layers),
         key=key,
-        on_select="rerun",
-        selection_mode="single-row-required",
-        selection_default={"selection": {"rows": [st.session_state[f"{key}.first"]]}},
+        on_select=partial(_follow_click, key),
+        selection_mode=["single-row-required", "single-cell"],
         hide_index=True,
         height="content" if len(layers) <= _ROWS else 320,
         placeholder="–",
@@ -54,6 +55,17 @@ def choose_layer(look: Look) -> Layer | None:
     layer = layers[rows[0] if rows else 0]
     st.query_params[_LAYER] = st.session_state[_LAST] = layer.name
     return layer
+
+
+def _follow_click(key: str) -> None:
+    """Let a click on any cell choose its row, as a click on the row's mark does."""
+    cells = st.session_state[key].selection.cells
+    if cells:
+        _select(key, cells[0][0])
+
+
+def _select(key: str, row: int) -> None:
+    st.session_state[key] = {"selection": {"rows": [row]}}
 
 
 def layer_frame(layers: list[Layer]) -> pd.DataFrame:
