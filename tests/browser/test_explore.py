@@ -228,7 +228,7 @@ def show_times(page: Page, address: str, faces: str) -> dict[str, float]:
     times["sort"] = timed(page.get_by_role("option", name="Brightness").click, at_least)
     page.goto(address)
     following = page.get_by_role("img", name="Face 27", exact=True)
-    times["next page"] = timed(page.get_by_role("button", name="2", exact=True).click, following)
+    times["next page"] = timed(page.get_by_role("button", name="Page 2", exact=True).click, following)
     page.goto(f"{address}&face=3")
     expect(page.get_by_text(f"4 of {faces}", exact=True)).to_be_visible()
     times["next face"] = timed(lambda: page.keyboard.press("ArrowRight"), page.get_by_text(f"5 of {faces}", exact=True))

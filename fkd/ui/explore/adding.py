@@ -30,6 +30,7 @@ _SUFFIXES = ["zip", "csv", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 _MOST_MB = 2000
 _SHOWN_ROWS = 10
 _IS_OPEN = "explore.adding.is_open"
+_LEAVING = "explore.adding.leaving"  # a dataset was opened from a fragment: the whole page follows
 _SHOWN_JOB = "explore.adding"  # the name of the dataset whose job the dialog shows
 
 
@@ -140,6 +141,8 @@ def _show_outcome(name: str, where: str) -> None:
     """What came of a job, and the way on."""
     imported = None
     if name not in _jobs():  # acknowledged, and the page not drawn anew since
+        if st.session_state.pop(_LEAVING, False):
+            st.rerun()
         return
     with errors_in_a_sentence():
         try:
@@ -149,10 +152,8 @@ def _show_outcome(name: str, where: str) -> None:
     if imported:
         _show_imported(imported)
     with st.container(horizontal=True):
-        if imported and st.button(
-            f"Open {name}", key=f"adding.open.{where}.{name}", type="primary", on_click=_open, args=(name,)
-        ):
-            st.rerun()
+        if imported:
+            st.button(f"Open {name}", key=f"adding.open.{where}.{name}", type="primary", on_click=_open, args=(name,))
         if where == "page":
             st.button("Close", key=f"adding.close.{name}", on_click=_close, args=(name,))
 
@@ -173,7 +174,7 @@ def _close(name: str) -> None:
 
 def _open(name: str) -> None:
     _close(name)
-    st.session_state[keys.DATA] = name
+    st.session_state.update({keys.DATA: name, _LEAVING: True})
     keys.forget_view()
 
 
