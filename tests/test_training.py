@@ -76,7 +76,7 @@ def test_it_learns(config):
     config = config.with_settings(["epochs=60", "learning_rate=0.01", "ema=0.9", "heatmap_sigma=0.7"])
     run = start(config, "learns")
     loop.train(config, run)
-    metrics = run.read_metrics()
+    metrics = run.read_epochs()
     assert [m["epoch"] for m in metrics] == list(range(1, 61))
     assert metrics[-1]["validation_nme"] < 0.5 * metrics[0]["validation_nme"]
     assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
@@ -158,7 +158,8 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_digit(config, monkey
     loop.train(config, whole)
     broken = train_interrupted(config, "broken", monkeypatch, RuntimeError("killed"))
     loop.train(config, broken, resume=True)
-    assert len(broken.read_metrics()) == config.epochs
+    assert len(broken.read_epochs()) == config.epochs
+    assert all(isinstance(record["epoch"], (int, float)) for record in broken.read_metrics())
     assert losses_of(broken) == losses_of(whole)
     first, second = (load_model(run.weights).network.state_dict() for run in (whole, broken))
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -170,16 +171,16 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(config, monkeypatc
     with monkeypatch.context() as broken, pytest.raises(RuntimeError):
         broken.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
         loop.train(config, run)
-    assert len(run.read_metrics()) == 1
+    assert len(run.read_epochs()) == 1
     loop.train(config, run, resume=True)
-    assert [record["epoch"] for record in run.read_metrics()] == [1, 2]
+    assert [record["epoch"] for record in run.read_epochs()] == [1, 2]
 
 
 def test_a_stopped_run_says_so_and_can_go_on(config, monkeypatch):
     run = train_interrupted(config, "stopped", monkeypatch, loop.Stopped(), after=1)
     assert json.loads((run.path / "status.json").read_text())["state"] == "stopped"
     loop.train(config, run, resume=True)
-    assert len(run.read_metrics()) == config.epochs
+    assert len(run.read_epochs()) == config.epochs
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_reason(config, monkeypatch):
@@ -236,7 +237,7 @@ def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, monkeypa
     run = start(config, "patience")
     for resume in (False, True):
         loop.train(config, run, resume=resume)
-        assert [record["validation_nme"] for record in run.read_metrics()] == [5.0, 4.0, 4.5, 4.0]
+        assert [record["validation_nme"] for record in run.read_epochs()] == [5.0, 4.0, 4.5, 4.0]
         status = json.loads((run.path / "status.json").read_text())
         assert (status["state"], status["epoch"], status["validation_nme"]) == ("finished", 4, 4.0)
 
@@ -370,7 +371,7 @@ def test_half_precision_learns_and_resumes(precision, config, monkeypatch):
     config = dataclasses.replace(config, augmentation=Augmentation()).with_settings([*settings, "epochs=15"])
     run = start(config, "half")
     loop.train(config, run)
-    losses = [record["train_loss"] for record in run.read_metrics()]
+    losses = [record["train_loss"] for record in run.read_epochs()]
     assert losses[-1] < losses[0] - 0.1
     broken = train_interrupted(config, "half-broken", monkeypatch, RuntimeError("killed"))
     loop.train(config, broken, resume=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -21,7 +22,7 @@ from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue
 from fkd.ui.plots import PALETTE, line_style
-from fkd.ui.train import curves, samples, watch
+from fkd.ui.train import compare, curves, samples, watch
 from fkd.ui.train.curves import CurveView
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
@@ -407,3 +408,27 @@ def test_all_metrics_are_saved_with_their_run(root: Path) -> None:
     lines = curves.metrics_csv({"a": known, "b": known}).decode().splitlines()
     assert lines[0].startswith("run,epoch,step")
     assert [line.split(",")[0] for line in lines[1:]] == ["a"] * len(known) + ["b"] * len(known)
+
+
+def test_an_axis_over_powers_of_ten_is_logarithmic_and_others_are_not() -> None:
+    rates = {"learning_rate": [0.0002, 0.001, 0.02, 0.001], "epochs": [10, 20, 40, 0], "schedule": ["a", "b", "a", "b"]}
+    runs = pd.DataFrame({**rates, "nme": [4.0, 3.0, 2.0, 5.0], "rmse_px": [1.0, 1.0, 1.0, 1.0]})
+    (trace,) = compare.parallel_figure(runs, ["learning_rate", "epochs", "schedule"]).data
+    rate, epochs, schedule, nme, _ = trace.dimensions
+    assert list(rate.ticktext) == ["0.0001", "0.001", "0.01", "0.1"]
+    np.testing.assert_allclose(rate.values, np.log10(rates["learning_rate"]))
+    assert list(epochs.values) == [10, 20, 40, 0] and epochs.ticktext is None
+    assert list(schedule.values) == [0, 1, 0, 1] and list(schedule.ticktext) == ["a", "b"]
+    assert list(nme.values) == [4.0, 3.0, 2.0, 5.0]
+
+
+def test_a_run_that_another_page_names_is_opened_though_one_was_chosen_before(root: Path) -> None:
+    for name in ("first", "second"):
+        copy(root, name)
+    app = show(all_runs, "first")
+    assert "chosen: first" in texts(app)
+    select(app, "train.runs", app.session_state["train.runs.names"].index("tiny"))
+    assert "chosen: tiny" in texts(app)
+    app.query_params["run"] = "second"
+    app.run()
+    assert "chosen: second" in texts(app)

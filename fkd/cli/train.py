@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 HELP = "train a recipe"
 _DEVICE_HELP = "cpu, cuda, cuda:1, several as cuda:0,cuda:1 or cpu,cpu; auto takes a GPU where there is one"
-_RUN_HELP = (
-    "name of the run's folder; made from recipe and time otherwise (with torchrun: `torchrun -m -- fkd train ...`)"
-)
+_RUN_HELP = "name of the run's folder; made from recipe and time otherwise (torchrun takes it after `-m --` only)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

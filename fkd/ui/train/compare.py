@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -25,6 +26,7 @@ _MOST_CURVES = 24  # line styles there are
 _CHANGE = "Δ "
 _BETTER_COLOUR, _WORSE_COLOUR = "#009E73", "#D55E00"
 _COUNTS = ("best_epoch", "epochs_done")  # whose differences say nothing that they do not say themselves
+_WIDE_SPAN = 50.0  # of an axis, as a factor, from which on it is logarithmic
 _MEASURES = {"nme": "NME, %", "rmse_px": "RMSE, px"}
 
 
@@ -144,8 +146,11 @@ def _show_parallel(runs: pd.DataFrame) -> None:
     # A fresh widget for other runs, as one that keeps its choice would leave out what these differ in.
     key = f"{_KEY}.axes.{'.'.join(differ)}"
     settings = st.multiselect("Settings", differ, default=differ[:_FEW_AXES], format_func=readable, key=key)
+    figure = parallel_figure(known, settings)
+    # Plotly puts a rim of this colour round the numbers of the axes; of itself it would be white in the dark too.
+    figure.update_layout(paper_bgcolor=st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor"))
     st.plotly_chart(
-        parallel_figure(known, settings),
+        figure,
         key=f"{_KEY}.parallel",
         config=bar_for("parallel_coordinates"),
         alt="Parallel coordinates of settings and errors",
@@ -180,18 +185,32 @@ def parallel_figure(runs: pd.DataFrame, settings: Sequence[str]) -> go.Figure:
 
 
 def _dimension(values: pd.Series, name: str) -> dict[str, Any]:
-    """An axis: numbers as they are, anything else as names at equal distances."""
+    """An axis: numbers as they are, or by their powers of ten; anything else as names at equal distances."""
     texts = _texts(values)
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values) and "–" not in set(
         texts
     ):
-        return {"label": readable(name), "values": values.astype(float)}
+        return {"label": readable(name), **_numbers(values.to_numpy(float))}
     kinds = sorted(texts.unique())
     return {
         "label": readable(name),
         "values": texts.map(kinds.index),
         "tickvals": list(range(len(kinds))),
         "ticktext": kinds,
+    }
+
+
+def _numbers(values: np.ndarray) -> dict[str, Any]:
+    """The numbers of an axis; learning rates and their like, which span powers of ten, by their logarithm."""
+    if values.min() <= 0 or values.max() / values.min() < _WIDE_SPAN:
+        return {"values": values}
+    powers = np.log10(values)
+    ticks = np.arange(np.floor(powers.min()), np.ceil(powers.max()) + 1)
+    return {
+        "values": powers,
+        "range": [ticks[0], ticks[-1]],
+        "tickvals": ticks,
+        "ticktext": [f"{10.0**tick:g}" for tick in ticks],
     }
 
 
