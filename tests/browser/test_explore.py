@@ -21,7 +21,7 @@ from fkd.data.kaggle import COORDINATES
 pytestmark = pytest.mark.browser
 
 N, COMPLETE = 60, 36
-PATIENCE_MS = 60_000  # the first visitor of a server waits until every face is judged
+PATIENCE_MS = 240_000  # the first visitor of a server waits until every face is judged
 FIRST_X = "document.querySelector('.js-plotly-plot')._fullData[0].x[0]"  # of the first keypoint in a face's figure
 TYPICAL = np.array(
     [
@@ -205,7 +205,7 @@ def timed(action: Callable[[], object], seen: Locator) -> float:
     """Seconds from an action until something is seen."""
     started = time.perf_counter()
     action()
-    expect(seen).to_be_visible()
+    expect(seen).to_be_visible(timeout=PATIENCE_MS)
     return time.perf_counter() - started
 
 
