@@ -10,10 +10,10 @@ from fkd.ui import frame
 
 page = frame.navigation(
     [
-        st.Page("pages/detect.py", title="Detect", icon=":material/face:", url_path="detect"),
-        st.Page("pages/explore.py", title="Explore", icon=":material/grid_view:", url_path="explore"),
-        st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
-        st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/layers:", url_path="feature_maps"),
+        st.Page("pages/detect.py", title="Detect", url_path="detect"),
+        st.Page("pages/explore.py", title="Explore", url_path="explore"),
+        st.Page("pages/train.py", title="Train", url_path="train"),
+        st.Page("pages/feature_maps.py", title="Feature maps", url_path="feature_maps"),
     ]
 )
 st.set_page_config(page_title=f"{page.title} · fkd", page_icon=frame.ICON, layout="wide")

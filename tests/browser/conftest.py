@@ -83,11 +83,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A new window; whatever the test did in it, no traceback may stand there at its end."""
+    """A new window; whatever the test did in it, no traceback may stand there, and nothing else was asked."""
     context = chromium.new_context(viewport={"width": 1400, "height": 1000}, permissions=["camera"])
     context.set_default_timeout(PATIENCE_S * 1000)
     expect.set_options(timeout=PATIENCE_S * 1000)
     page = context.new_page()
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
     yield page
     assert page.get_by_test_id("stException").count() == 0
+    assert [url for url in asked if not url.startswith(("http://localhost:", "data:", "blob:"))] == []
     context.close()
