@@ -13,7 +13,7 @@ from fkd.paths import PROJECT_ROOT
 def test_the_python_of_the_readme_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT_ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) >= 2
-    names: dict[str, Any] = {"image_rgb_u8": skimage.data.astronaut()}
+    names: dict[str, Any] = {"image_rgb_u8": skimage.data.astronaut(), "time_s": 0.0}
     for block in blocks:
         exec(block, names)
     assert names["faces"][0].points_px.shape == (68, 2)
