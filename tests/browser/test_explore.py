@@ -84,18 +84,25 @@ def test_a_figure_opens_the_faces_behind_it_and_the_address_leads_there(page: Pa
     expect(page.get_by_text("24 of 60 faces", exact=True)).to_be_visible()
 
 
+def press(page: Page, key: str) -> None:
+    """Press a key once the page is at rest: while it is drawn anew, its buttons take no shortcuts."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    page.wait_for_timeout(500)
+    page.keyboard.press(key)
+
+
 def test_faces_follow_each_other_by_keyboard(page: Page, explore: str) -> None:
     page.goto(f"{explore}?face=3")
     expect(page.get_by_text("4 of 60", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stPlotlyChart")).to_be_visible()
-    page.keyboard.press("ArrowRight")
+    press(page, "ArrowRight")
     expect(page.get_by_text("5 of 60", exact=True)).to_be_visible()
     assert "face=4" in page.url
-    page.keyboard.press("f")
+    press(page, "f")
     expect(page.get_by_role("button", name="Take the flag back")).to_be_visible()
-    page.keyboard.press("f")
+    press(page, "f")
     expect(page.get_by_role("button", name="Flag for review")).to_be_visible()
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     expect(page.get_by_role("img", name="Face 0", exact=True)).to_be_visible()
 
 
@@ -133,10 +140,11 @@ def test_what_is_noted_outlasts_a_reload_and_comes_back_from_a_file(page: Page, 
         page.get_by_role("button", name="Flags and corrections as CSV").click()
     exported = Path(started.value.path()).read_bytes()
     lines = list(csv.DictReader(io.StringIO(exported.decode())))
-    assert [(line["row"], line["note"], line["keypoint"], line["x"]) for line in lines] == [
+    assert {(line["row"], line["note"], line["keypoint"], line["x"]) for line in lines} == {
         ("5", "point", "left_eye_center", "50.250"),
         ("5", "flag", "", ""),
-    ]
+    }
+    assert len(lines) == 2
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Take the corrections back").click()
     page.get_by_role("button", name="Take the flag back").click()
