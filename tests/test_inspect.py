@@ -268,7 +268,8 @@ def test_threads_that_look_at_different_layers_do_not_mix() -> None:
 
     def look(crop: np.ndarray, name: str, wanted: np.ndarray) -> None:
         for _ in range(10):
-            if not np.array_equal(activations(model, crop, name), wanted):
+            # Torch may share the sums out among other numbers of threads, which changes their last bits.
+            if not np.allclose(activations(model, crop, name), wanted, rtol=1e-3, atol=1e-3):
                 wrong.append(name)
 
     threads = [threading.Thread(target=look, args=row) for row in zip(crops, names, expected, strict=True)]

@@ -84,10 +84,14 @@ def test_a_figure_opens_the_faces_behind_it_and_the_address_leads_there(page: Pa
     expect(page.get_by_text("24 of 60 faces", exact=True)).to_be_visible()
 
 
-def press(page: Page, key: str) -> None:
-    """Press a key once the page is at rest: while it is drawn anew, its buttons take no shortcuts."""
+def wait_for_rest(page: Page) -> None:
+    """While the page is drawn anew, its buttons take no shortcuts."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1000)
+
+
+def press(page: Page, key: str) -> None:
+    wait_for_rest(page)
     page.keyboard.press(key)
 
 
@@ -239,6 +243,7 @@ def show_times(page: Page, address: str, faces: str) -> dict[str, float]:
     times["next page"] = timed(page.get_by_role("button", name="Page 2", exact=True).click, following)
     page.goto(f"{address}&face=3")
     expect(page.get_by_text(f"4 of {faces}", exact=True)).to_be_visible()
+    wait_for_rest(page)
     times["next face"] = timed(lambda: page.keyboard.press("ArrowRight"), page.get_by_text(f"5 of {faces}", exact=True))
     page.goto(address)
     seen = {
