@@ -116,6 +116,7 @@ def test_a_run_outlives_a_refresh_the_browser_and_the_server(chromium: Browser, 
     assert launch.view("mlp-1").state == "stopped"
 
 
+@pytest.mark.long
 def test_two_runs_started_at_once_train_one_after_the_other(chromium: Browser, page: Page, app_url: str) -> None:
     second = chromium.new_context().new_page()
     second.set_default_timeout(PATIENCE_MS)
