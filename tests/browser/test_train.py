@@ -20,7 +20,7 @@ from tests.drawn import write_noise_faces
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_S = 240  # two workers import torch at the same time, and the machine may be busy
+PATIENCE_S = 180
 PATIENCE_MS = 1000 * PATIENCE_S
 GOES_ON = re.compile(r"Epoch [\d,]+ of 10000")
 # So many epochs that no machine finishes them meanwhile.
