@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 
 from fkd.crop import tight_boxes
 from fkd.data.synthetic import SyntheticFace, render_face, synthetic_heads
+from fkd.front_view import measure_eyes
 from fkd.pipeline.expression import BlinkCounter, Expression, ExpressionReader, read_expression
-from fkd.pipeline.head import build_head_model, fit_head, head_model
+from fkd.pipeline.head import HeadPose, build_head_model, fit_head, head_model
 from fkd.pipeline.predict import Pipeline
-from fkd.pipeline.track import TrackedFace
+from fkd.pipeline.track import TrackedFace, Tracker
 from fkd.schema import IBUG68
+from fkd.video import read_frames
 from fkd.weights import load_model
 
 SIZE = 96
@@ -105,6 +108,35 @@ def test_the_size_of_the_picture_changes_nothing(turned_faces: list[SyntheticFac
     np.testing.assert_allclose(list(vars(large).values()), list(vars(small).values()), atol=0.01)
 
 
+def moving_points(frames: int = 20) -> list[np.ndarray]:
+    """Points of one head that turns by 40 degrees a second, at 30 frames a second, as exact as predicted ones."""
+    rng = np.random.default_rng(2)
+    faces = (render_face(707, SIZE, yaw_deg=-14 + 1.4 * i, pitch_deg=8 - 0.7 * i) for i in range(frames))
+    return [face.points68_px + rng.normal(0, 0.3, (68, 2)) for face in faces]
+
+
+def read_all(points_px: Sequence[np.ndarray], before: HeadPose | None, follows: bool) -> np.ndarray:
+    read = []
+    for points in points_px:
+        pose = fit_head(points, (SIZE, SIZE), before)
+        read.append([pose.yaw_deg, pose.pitch_deg, pose.roll_deg, *100 * np.array(measure_eyes(pose.front_mm))])
+        before = pose if follows else before
+    return np.array(read)
+
+
+def test_beginning_at_the_fit_before_gives_what_beginning_anew_gives() -> None:
+    points = moving_points()
+    apart = np.abs(read_all(points, None, follows=True) - read_all(points, None, follows=False))
+    assert apart.max() < 1.5, "degrees, and hundredths of an opening"
+    assert apart.mean() < 0.2
+
+
+def test_a_fit_gone_astray_is_begun_anew() -> None:
+    points = moving_points(4)
+    scattered = fit_head(np.random.default_rng(0).uniform(0, SIZE, (68, 2)), (SIZE, SIZE))
+    np.testing.assert_allclose(read_all(points, scattered, False), read_all(points, None, False), atol=0.5)
+
+
 @pytest.mark.parametrize("points", [np.zeros((15, 2)), np.full((68, 2), np.nan)])
 def test_other_points_are_refused(points: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected \(68, 2\) finite points"):
@@ -160,6 +192,27 @@ def test_a_wink_is_no_blink() -> None:
     assert counter.blinks == 0
 
 
+def test_uneven_points_are_no_blinks() -> None:
+    rng, counter = np.random.default_rng(4), BlinkCounter()
+    for i in range(300):
+        counter(i / 30, tuple(0.3 + rng.normal(0, 0.025, 2)))
+    assert counter.blinks == 0
+
+
+def test_blinks_are_counted_from_predicted_points_while_the_head_turns() -> None:
+    """Eyes shut in known frames; what the network makes of them is half open."""
+    pipeline, reader = Pipeline(load_model("ibug68", threads=1), refinements=0), ExpressionReader()
+    openings, shut = [], (12, 13, 14, 23, 24)
+    for i in range(30):
+        opening = 0.03 if i in shut else 0.32
+        face = render_face(31, 128, yaw_deg=i / 2 - 8, pitch_deg=4, roll_deg=0, eye_opening=opening)
+        (found,) = pipeline(face.image_rgb_u8, boxes=tight_boxes(face.points68_px)[None])
+        followed = TrackedFace(found.box_xyxy, found.score, found.points_px, found.point_scores, 1, i / 20)
+        read = reader(i / 20, [followed], (128, 128))[1]
+        openings.append(read.right_eye_opening)
+        assert read.blinks == sum(i > last for last in (14, 24)), f"in frame {i}: {np.round(openings, 2)}"
+
+
 def test_each_face_has_its_own_counter() -> None:
     open_face, shut_face = (
         render_face(5, SIZE, yaw_deg=0, eye_opening=opening).points68_px for opening in (0.35, 0.02)
@@ -191,3 +244,13 @@ def test_real_heads_that_look_ahead_are_read_so(data_root: Path) -> None:
             poses.append([read.yaw_deg, read.pitch_deg, read.roll_deg])
     assert len(poses) >= 4
     assert np.median(np.abs(poses), axis=0).max() < 10
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("clip", "blinks"), [("help", 0), ("no", 1), ("please", 0), ("thanks", 0), ("yes", 1)])
+def test_blinks_of_real_people_are_counted(data_root: Path, clip: str, blinks: int) -> None:
+    """Counted by eye; in `no` the eyes close once more, and stay so to the end of the clip."""
+    tracker, reader = Tracker(load_model("ibug68", threads=1)), ExpressionReader()
+    for time_s, image in read_frames(data_root / "videos" / f"{clip}.mkv"):
+        told = reader(time_s, tracker(image, time_s).faces, image.shape[:2])
+    assert [read.blinks for read in told.values()] == [blinks]

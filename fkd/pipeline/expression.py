@@ -12,19 +12,21 @@ in a tenth of a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fkd.front_view import measure_eyes, measure_mouth
-from fkd.pipeline.head import fit_head
+from fkd.pipeline.head import HeadPose, fit_head
 from fkd.pipeline.track import TrackedFace
 
-# Shares of the usual opening at which eyes count as closed and as open again. Networks see closed eyes
-# half open, so a blink is a fall of the opening rather than its end.
-_CLOSED, _OPEN = 0.75, 0.88
+# Eyes count as closed when they are open by less than this share of what is usual, both together and each
+# alone, and as open again above another. Networks see closed eyes half open, on real faces at 0.7 to 0.85 of
+# the usual, so a fall tells of a blink and not its end. It has to be deeper where openings are uneven: by so
+# many times what they usually change by from one frame to the next.
+_CLOSED, _EACH_CLOSED, _OPEN, _CHANGES = 0.86, 0.93, 0.93, 4.0
 _LONGEST_BLINK_S = 0.7
-_USUAL_MEMORY_S = 2.0
+_USUAL_MEMORY_S = 1.0
 _FORGOTTEN_S = 60.0  # no tracker gives a number back later
 
 
@@ -54,7 +56,10 @@ class Expression:
 
 def read_expression(points_px: np.ndarray, image_shape: tuple[int, int]) -> Expression:
     """Pose and expression from (68, 2) points in a picture of this height and width; errors as `fit_head`."""
-    pose = fit_head(points_px, image_shape)
+    return _told(fit_head(points_px, image_shape))
+
+
+def _told(pose: HeadPose) -> Expression:
     eyes, mouth = measure_eyes(pose.front_mm), measure_mouth(pose.front_mm)
     return Expression(pose.yaw_deg, pose.pitch_deg, pose.roll_deg, *eyes, *mouth)
 
@@ -64,48 +69,60 @@ class BlinkCounter:
 
     Attributes:
         blinks: how many have ended by now.
-        time_s: when the face was last seen.
     """
 
     def __init__(self) -> None:
         self.blinks = 0
-        self.time_s = np.inf
-        self._usual = 0.0
+        self._time_s = np.inf
+        self._usual, self._last, self._change = np.zeros(2), 1.0, 0.0
         self._closed_s: float | None = None
 
     def __call__(self, time_s: float, openings: tuple[float, float]) -> int:
         """Take in the openings of both eyes at a time; returns `blinks`. A step back in time begins anew."""
-        opening = float(np.mean(openings))
-        elapsed_s = time_s - self.time_s
+        elapsed_s, self._time_s = time_s - self._time_s, time_s
         if elapsed_s <= 0:
-            self._usual, self._closed_s = opening, None
-        self.time_s = time_s
-        if self._closed_s is None and max(openings) < _CLOSED * self._usual:
-            self._closed_s = time_s
-        elif self._closed_s is not None and opening > _OPEN * self._usual:
+            self._usual, self._last, self._change, self._closed_s = np.array(openings), 1.0, 0.0, None
+        shares = np.array(openings) / np.maximum(self._usual, 1e-6)
+        both = float(shares.mean())
+        if self._closed_s is None:
+            if both < min(_CLOSED, 1 - _CHANGES * self._change) and shares.max() < _EACH_CLOSED:
+                self._closed_s = time_s
+        elif both > _OPEN:
             self.blinks += time_s - self._closed_s <= _LONGEST_BLINK_S
             self._closed_s = None
         if elapsed_s > 0 and (self._closed_s is None or time_s - self._closed_s > _LONGEST_BLINK_S):
-            self._usual += (1 - np.exp(-elapsed_s / _USUAL_MEMORY_S)) * (opening - self._usual)
+            memory = 1 - np.exp(-elapsed_s / _USUAL_MEMORY_S)
+            self._usual = self._usual + memory * (openings - self._usual)
+            self._change += memory * (abs(both - self._last) - self._change)
+        self._last = both
         return self.blinks
+
+
+@dataclass
+class _Reading:
+    """What is remembered of a face from frame to frame."""
+
+    pose: HeadPose
+    seen_s: float
+    counter: BlinkCounter = field(default_factory=BlinkCounter)
 
 
 class ExpressionReader:
     """Reads the faces of one video, each with a blink counter of its own."""
 
     def __init__(self) -> None:
-        self._counters: dict[int, BlinkCounter] = {}
+        self._known: dict[int, _Reading] = {}
 
     def __call__(
         self, time_s: float, faces: Sequence[TrackedFace], image_shape: tuple[int, int]
     ) -> dict[int, Expression]:
         """The expression of each face of a frame of this height and width, by the face's `id`."""
-        known = self._counters.items()
-        self._counters = {number: counter for number, counter in known if time_s - counter.time_s < _FORGOTTEN_S}
-        expressions = {}
-        for face in faces:
-            seen = read_expression(face.points_px, image_shape)
-            counter = self._counters.setdefault(face.id, BlinkCounter())
-            blinks = counter(time_s, (seen.right_eye_opening, seen.left_eye_opening))
-            expressions[face.id] = replace(seen, blinks=blinks)
-        return expressions
+        self._known = {id: known for id, known in self._known.items() if time_s - known.seen_s < _FORGOTTEN_S}
+        return {face.id: self._read(time_s, face, image_shape) for face in faces}
+
+    def _read(self, time_s: float, face: TrackedFace, image_shape: tuple[int, int]) -> Expression:
+        known = self._known.get(face.id)
+        pose = fit_head(face.points_px, image_shape, known.pose if known else None)
+        known = self._known[face.id] = replace(known, pose=pose, seen_s=time_s) if known else _Reading(pose, time_s)
+        seen = _told(pose)
+        return replace(seen, blinks=known.counter(time_s, (seen.right_eye_opening, seen.left_eye_opening)))
