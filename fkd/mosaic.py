@@ -16,6 +16,7 @@ from fkd.options import check, option
 _WIDTH_PX = 1200
 _GAP_SHARE = 0.05  # of a tile
 _SMALLEST_TILE, _LARGEST_TILE = 24, 240
+_NUMBER_ASPECT = 2  # width by height of the cell that shows one number
 _NOT_EXTREME = 0.995  # of all weights; the others have the colours of the ends
 _GAP_GREY = 128  # seen on light and dark pages, and between dark and bright tiles
 _COLOURS = {"viridis": cv2.COLORMAP_VIRIDIS, "magma": cv2.COLORMAP_MAGMA, "grey": None}
@@ -81,8 +82,10 @@ def mosaic(
     """
     options = options or MosaicOptions()
     channels = order_of(maps, options.order) if channels is None else channels
-    maps = maps.reshape(len(maps), *(maps.shape[1:] or (1, 1))).astype(np.float32)
     limits = scale_limits(maps, options.scale) if limits is None else limits
+    maps = maps.astype(np.float32)
+    if maps.ndim == 1:
+        maps = np.broadcast_to(maps[:, None, None], (len(maps), 1, _NUMBER_ASPECT))
     tiles = [colourise(maps[i], options.colours, (float(limits[i, 0]), float(limits[i, 1]))) for i in channels]
     return _assemble(tiles, channels)
 
@@ -176,7 +179,14 @@ def _assemble(tiles: list[np.ndarray], channels: np.ndarray) -> Mosaic:
 
 
 def _columns(tiles: int) -> int:
-    """About half as many rows as columns, as wide as a page is, and the last row filled where that can be."""
+    """About half as many rows as columns, as wide as a page is, and the last row filled where that can be.
+
+    Of two numbers that suit as well the greater one is taken, so that the picture fits on a screen.
+    """
     wanted = np.sqrt(2 * tiles)
     near = range(max(int(wanted / 1.5), 1), max(int(wanted * 1.5), 4) + 1)
-    return min(tiles, min(near, key=lambda columns: (-tiles % columns, abs(columns - wanted))))
+
+    def badness(columns: int) -> tuple[int, float, int]:
+        return -tiles % columns, round(abs(float(np.log(columns / wanted))), 1), -columns
+
+    return min(tiles, min(near, key=badness))

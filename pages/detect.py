@@ -29,7 +29,7 @@ def show_photos(source: str) -> None:
         if len(pairs) > 1:
             downloads.offer_zip(pairs, schema, drawing)
         if analysis.faces:
-            face.offer_look(chosen.weights)
+            face.offer_look(chosen)
     results.show_faces(analysis, schema)
     if analysis.faces:
         missing.box_by_numbers(photo, analysis)

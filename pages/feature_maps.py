@@ -15,14 +15,14 @@ st.caption("What a network sees in a face: choose weights and a face in the side
 with st.sidebar:
     st.subheader("Network", anchor=False)
     chosen = choose_weights()
-    st.subheader("Face", anchor=False)
     model = torch_model(chosen)
+    st.subheader("Face", anchor=False)
     found = face.choose_face(chosen, model)
-    if found is not None:
+    if isinstance(found, face.FaceCrop):
         face.show_crop(Look(chosen, found.crop_gray_u8), found.name)
 
-if found is None:
-    st.info("Choose a face in the sidebar to look at.", icon=":material/face:")
+if isinstance(found, face.NoFace):
+    face.show_ways_on(found)
     st.stop()
 
 look = Look(chosen, found.crop_gray_u8)

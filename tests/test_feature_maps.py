@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,16 @@ def answered(app: AppTest, text: str) -> bool:
     return False
 
 
+def png(image_rgb_u8: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image_rgb_u8).save(file, "PNG")
+    return file.getvalue()
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(button for button in app.button if button.label == label)
+
+
 def texts(app: AppTest) -> str:
     return "\n".join(element.value for element in (*app.markdown, *app.caption, *app.info, *app.warning, *app.error))
 
@@ -126,11 +137,11 @@ def test_occlusion_can_be_stopped_and_begun_again(networks: Path, monkeypatch: p
 
     monkeypatch.setattr("fkd.inspect.occlusion", endless)
     app = page(weights="mlp", view="Keypoint")
-    next(button for button in app.button if button.label == "Stop").click().run()
+    button(app, "Stop").click().run()
     assert stopped.wait(20)
     assert answered(app, "Stopped before it was known.")
     monkeypatch.undo()
-    assert any(button.label == "Cover the face place by place" for button in app.button)
+    assert button(app, "Cover the face place by place")
 
 
 def test_the_layer_looked_at_stays_with_other_weights_that_have_it(networks: Path) -> None:
@@ -177,12 +188,32 @@ def test_without_a_photo_the_page_says_what_to_do() -> None:
 
 
 def test_of_several_faces_one_is_chosen() -> None:
-    file = io.BytesIO()
-    Image.fromarray(np.hstack([skimage.data.astronaut()] * 2)).save(file, "PNG")
+    two = png(np.hstack([skimage.data.astronaut()] * 2))
     app = page(weights="ibug68", **{"features.source": "Upload"})
-    app.file_uploader[0].set_value(("two.png", file.getvalue(), "image/png")).run()
+    app.file_uploader[0].set_value(("two.png", two, "image/png")).run()
     assert next(box for box in app.selectbox if box.label == "Which face").options == ["Face 1 of 2", "Face 2 of 2"]
     assert not app.exception and not app.error
+
+
+def test_a_network_that_is_sure_of_no_face_can_be_looked_into_all_the_same(networks: Path) -> None:
+    app = page(weights="heatmap", **{"features.source": "Sample"})
+    assert "heatmap is not sure that this is a face (score 0." in texts(app)
+    assert "32 channels of stem for astronaut.png" in texts(app)
+    app = page(weights="heatmap", **{"features.source": "Upload"})
+    app.file_uploader[0].set_value(("mine.png", png(skimage.data.astronaut()[:300, :400]), "image/png")).run()
+    assert "No face found in mine.png" in texts(app) and not app.dataframe
+    button(app, "Look at the likeliest spot").click().run()
+    assert "32 channels of stem for mine.png" in texts(app)
+
+
+def test_a_photo_without_a_face_can_be_taken_as_a_whole_and_searched_again() -> None:
+    app = page(weights="ibug68", **{"features.source": "Upload"})
+    app.file_uploader[0].set_value(("cup.png", png(skimage.data.coffee()), "image/png")).run()
+    assert "No face found in cup.png" in texts(app) and not app.dataframe
+    button(app, "Treat the whole photo as a face").click().run()
+    assert "32 channels of stem for cup.png" in texts(app)
+    button(app, "Search for faces again").click().run()
+    assert "No face found in cup.png" in texts(app)
 
 
 def test_damaged_weights_are_told_in_a_sentence(networks: Path) -> None:

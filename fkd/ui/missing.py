@@ -21,7 +21,7 @@ def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
     if photo.digest in given_boxes():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(f"These points are for {_told(photo, analysis)}.", icon=":material/crop_free:", width="stretch")
-            st.button("Search for faces again", on_click=_take_back, args=(photo.digest,))
+            offer_search(photo)
     elif not analysis.faces:
         _offer_ways_on(photo, analysis)
 
@@ -44,8 +44,18 @@ def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
                 on_click=st.session_state.update,
                 args=(changes,),
             )
-        st.button("Treat the whole photo as a face", on_click=_give, args=(photo.digest, _whole(analysis)))
+        offer_whole(photo, analysis)
     box_by_numbers(photo, analysis)
+
+
+def offer_whole(photo: Photo, analysis: Analysis) -> None:
+    """A button that gives the whole photo as the box of a face."""
+    st.button("Treat the whole photo as a face", on_click=_give, args=(photo.digest, _whole(analysis)))
+
+
+def offer_search(photo: Photo) -> None:
+    """A button that takes the given boxes back."""
+    st.button("Search for faces again", on_click=_take_back, args=(photo.digest,))
 
 
 def box_by_numbers(photo: Photo, analysis: Analysis) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -15,7 +15,7 @@ from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.predict import MIN_FACE_SCORE
 from fkd.ui.datasets import available_names, shared_dataset
 from fkd.ui.features.looks import Look
-from fkd.ui.missing import given_boxes
+from fkd.ui.missing import given_boxes, offer_search, offer_whole
 from fkd.ui.photos import LAST_PHOTO, Analysis, Photo, Settings, analyse_all, sample_photo
 from fkd.ui.pictures import with_points
 from fkd.ui.sources import PHOTO_SUFFIXES
@@ -23,6 +23,8 @@ from fkd.weights import LoadedModel
 
 _SAMPLE, _LAST, _DATASET, _UPLOAD = "Sample", "Last from Detect", "Dataset", "Upload"
 _SOURCE = "features.source"
+_UNSURE = "features.unsure"  # the photo whose spots are wanted, though the network is not sure of them
+_AS_ON_DETECT = "features.settings"  # how the faces of the last photo were found there
 _MOST_FACES = 12
 
 
@@ -39,11 +41,24 @@ class FaceCrop:
     crop_gray_u8: np.ndarray
 
 
-def choose_face(weights: str, model: LoadedModel) -> FaceCrop | None:
-    """The switch between the sources, and the face that the chosen one gives; None while there is none.
+@dataclass(frozen=True)
+class NoFace:
+    """Why there is nothing to look at yet.
+
+    Attributes:
+        photo: in which no face was found; None while none was chosen.
+        analysis: of that photo.
+    """
+
+    photo: Photo | None = None
+    analysis: Analysis | None = None
+
+
+def choose_face(weights: str, model: LoadedModel) -> FaceCrop | NoFace:
+    """The switch between the sources, and the face that the chosen one gives.
 
     Raises:
-        FkdError: the chosen photo or row has no face.
+        FkdError: the chosen photo cannot be read, or the row has too few labels.
     """
     sources = [_SAMPLE, _DATASET, _UPLOAD]
     if LAST_PHOTO in st.session_state:
@@ -53,22 +68,40 @@ def choose_face(weights: str, model: LoadedModel) -> FaceCrop | None:
     source = st.segmented_control(
         "Face", sources, default=default, required=True, key=_SOURCE, persist_state="session", width="stretch"
     )
+    usual = Settings(weights, HaarOptions(), MIN_FACE_SCORE)
     match source:
         case "Dataset":
             return _from_dataset(model)
         case "Upload":
             file = st.file_uploader("Photo", PHOTO_SUFFIXES, label_visibility="collapsed")
-            return _from_photo(Photo(file.name, file.getvalue()), weights) if file else None
+            return _from_photo(Photo(file.name, file.getvalue()), usual) if file else NoFace()
         case "Last from Detect":
-            return _from_photo(st.session_state[LAST_PHOTO], weights)
-    return _from_photo(sample_photo(), weights)
+            settings = replace(st.session_state.get(_AS_ON_DETECT, usual), weights=weights)
+            return _from_photo(st.session_state[LAST_PHOTO], settings)
+    return _from_photo(sample_photo(), usual, has_face=True)
 
 
-def offer_look(weights: str) -> None:
+def show_ways_on(missing: NoFace) -> None:
+    """What to do while there is no face."""
+    if missing.photo is None or missing.analysis is None:
+        st.info("Choose a face in the sidebar to look at.", icon=":material/face:")
+        return
+    st.warning(f"No face found in {missing.photo.name}; choose another photo, or:", icon=":material/search_off:")
+    with st.container(horizontal=True):
+        if missing.analysis.weak_scores:
+            best = max(missing.analysis.weak_scores)
+            told = f"The network scores it {best:.2f} as a face."
+            asked = {_UNSURE: missing.photo.digest}
+            st.button("Look at the likeliest spot", help=told, on_click=st.session_state.update, args=(asked,))
+        offer_whole(missing.photo, missing.analysis)
+
+
+def offer_look(settings: Settings) -> None:
     """A button on the Detect page that leads to the feature maps of the faces just found, in the same weights."""
     if st.button("Feature maps", icon=":material/layers:"):
         st.session_state[_SOURCE] = _LAST
-        st.switch_page("pages/feature_maps.py", query_params={"weights": weights})
+        st.session_state[_AS_ON_DETECT] = settings
+        st.switch_page("pages/feature_maps.py", query_params={"weights": settings.weights})
 
 
 def show_crop(look: Look, name: str) -> None:
@@ -77,17 +110,32 @@ def show_crop(look: Look, name: str) -> None:
     st.image(points, width="stretch", caption=f"{name}, as {look.weights} sees it", output_format="PNG")
 
 
-def _from_photo(photo: Photo, weights: str) -> FaceCrop:
-    """A face of a photo, in the boxes that were given on the Detect page where there are any."""
-    (analysis,) = analyse_all([photo], Settings(weights, HaarOptions(), MIN_FACE_SCORE), given_boxes())
+def _from_photo(photo: Photo, settings: Settings, has_face: bool = False) -> FaceCrop | NoFace:
+    """A face of a photo, in the boxes that were given where there are any.
+
+    A network that has learned little is sure of no face. Where the photo is known to have one, and where
+    it was asked for, all that the detector has found is shown.
+    """
+    analysis = _analysed(photo, settings)
+    unsure = bool(analysis.weak_scores) and (has_face or st.session_state.get(_UNSURE) == photo.digest)
+    if unsure:
+        analysis = _analysed(photo, replace(settings, min_score=0.0))
+    if not analysis.faces:
+        return NoFace(photo, analysis)
+    index = _choose_among(photo, analysis) if len(analysis.faces) > 1 else 0
+    if unsure:
+        told = f"{settings.weights} is not sure that this is a face (score {analysis.faces[index].score:.2f})."
+        st.caption(f":material/warning: {told}")
+    if photo.digest in given_boxes():
+        offer_search(photo)
+    return FaceCrop(photo.name, analysis.crops_gray_u8[index])
+
+
+def _analysed(photo: Photo, settings: Settings) -> Analysis:
+    (analysis,) = analyse_all([photo], settings, given_boxes())
     if isinstance(analysis, str):
         raise FkdError(analysis)
-    if not analysis.faces:
-        raise FkdError(
-            f"No face found in {photo.name}; choose another photo, or give a box on the Detect page and come back."
-        )
-    index = _choose_among(photo, analysis) if len(analysis.faces) > 1 else 0
-    return FaceCrop(photo.name, analysis.crops_gray_u8[index])
+    return analysis
 
 
 def _choose_among(photo: Photo, analysis: Analysis) -> int:

@@ -137,12 +137,18 @@ def _show_what_moves_it(look: Look, chosen: _Chosen, found: Occlusion) -> None:
     st.caption(f"Occlusion: how far it moves when a grey square of {found.patch_px} px covers the place.")
     drawn = _show_over_face(look, chosen, _coloured(values, chosen.axis), np.abs(values), "occlusion")
     furthest = float(np.abs(values).max())
-    if chosen.axis is None:
-        show_scale("0 px", f"{furthest:.1f} px", _COLOURS)
-    else:
-        low, high = _ENDS[chosen.axis]
-        show_scale(f"{low} by {furthest:.1f} px", high)
+    if furthest:
+        _show_shifts(chosen.axis, furthest)
     _offer(chosen, "occlusion", drawn, found.shift_px[:, :, chosen.keypoint])
+
+
+def _show_shifts(axis: int | None, furthest_px: float) -> None:
+    """What the colours of a map of movements mean."""
+    if axis is None:
+        show_scale("0 px", f"{furthest_px:.1f} px", _COLOURS)
+    else:
+        low, high = _ENDS[axis]
+        show_scale(f"{low} by {furthest_px:.1f} px", high)
 
 
 def _coloured(values: np.ndarray, axis: int | None) -> np.ndarray:

@@ -12,6 +12,7 @@ from fkd.ui.features.looks import Look
 
 _LAYER = "layer"  # in the address
 _ROWS = 8  # shown without scrolling
+_TALL_PX = 338  # so that half a row more tells that there are others below
 _LAST = "features.layer"  # of the session, also when another page was shown meanwhile
 
 
@@ -39,11 +40,11 @@ def choose_layer(look: Look) -> Layer | None:
         on_select=partial(_follow_click, key),
         selection_mode=["single-row-required", "single-cell"],
         hide_index=True,
-        height="content" if len(layers) <= _ROWS else 320,
+        height="content" if len(layers) <= _ROWS else _TALL_PX,
         placeholder="–",
         column_config={
-            "layer": st.column_config.TextColumn("Layer", width="medium"),
-            "kind": st.column_config.TextColumn("Kind", width="medium"),
+            "layer": st.column_config.TextColumn("Layer", width=170),
+            "kind": st.column_config.TextColumn("Kind", width=260),
             "output": st.column_config.TextColumn("Output", help="Channels × rows × columns"),
             "stride": st.column_config.NumberColumn("Stride", help="Pixels of the crop for each cell"),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),

@@ -33,7 +33,8 @@ def show_activations(look: Look, layer: Layer, face_name: str) -> None:
     _say_what_is_shown(maps, layer, face_name)
     show_map_scale(maps, options)
     picture = mosaic(maps, options)
-    channel = choose_channel(picture, maps, f"features.grid.{look.weights}.{layer.name}", layer.name)
+    kind = _kind(maps)
+    channel = choose_channel(picture, maps, f"features.grid.{look.weights}.{layer.name}", layer.name, kind)
     if maps.ndim == 3:
         _show_channel(look, maps, channel, options)
     offer_files(picture, {"activations": maps, "crop_gray_u8": look.crop_gray_u8}, f"{look.weights}_{layer.name}")
@@ -48,12 +49,14 @@ def show_map_scale(maps: np.ndarray, options: MosaicOptions, limits: np.ndarray 
         show_scale(f"{low:.3g}", f"{high:.3g}", options.colours)
 
 
-def choose_channel(picture: Mosaic, maps: np.ndarray, key: str, name: str) -> int:
-    """The grid; the channel whose tile was chosen, else the first one shown."""
-    flat = maps.reshape(len(maps), -1)
-    means, peaks = flat.mean(axis=1), flat.max(axis=1)
-    tips = [f"Channel {i} · mean {means[i]:.3g}, peak {peaks[i]:.3g}" for i in picture.channels]
-    return choose_tile(picture, tips, key, f"{len(maps)} channels of {name}")
+def choose_channel(picture: Mosaic, maps: np.ndarray, key: str, name: str, kind: str = "channel") -> int:
+    """The grid; the channel whose tile was chosen, else the first one shown. `kind` is what a tile is called."""
+    if maps.ndim == 1:
+        tips = [f"{kind.capitalize()} {i} · {maps[i]:.3g}" for i in picture.channels]
+    else:
+        means, peaks = maps.mean(axis=(1, 2)), maps.max(axis=(1, 2))
+        tips = [f"{kind.capitalize()} {i} · mean {means[i]:.3g}, peak {peaks[i]:.3g}" for i in picture.channels]
+    return choose_tile(picture, tips, key, f"{len(maps)} {kind}s of {name}")
 
 
 def offer_files(picture: Mosaic, arrays: dict[str, np.ndarray], stem: str) -> None:
@@ -88,10 +91,13 @@ def npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def _say_what_is_shown(maps: np.ndarray, layer: Layer, face_name: str) -> None:
-    kind = "channels" if maps.ndim == 3 else "outputs"
     dead = int(dead_channels(maps).sum())
     told = f"**{dead} dead**: zero everywhere on this face" if dead else "none dead on this face"
-    st.caption(f"{len(maps)} {kind} of {layer.name} for {face_name} · {told}")
+    st.caption(f"{len(maps)} {_kind(maps)}s of {layer.name} for {face_name} · {told}")
+
+
+def _kind(maps: np.ndarray) -> str:
+    return "channel" if maps.ndim == 3 else "output"
 
 
 def _show_channel(look: Look, maps: np.ndarray, channel: int, options: MosaicOptions) -> None:

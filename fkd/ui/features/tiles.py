@@ -18,7 +18,7 @@ _CSS = """
 .board:focus-visible { outline: 2px solid var(--st-primary-color); }
 img { display: block; width: 100%; image-rendering: pixelated; border-radius: 4px; }
 i { position: absolute; box-sizing: border-box; pointer-events: none; border-radius: 2px; display: none; }
-.chosen { border: 3px solid #fff; box-shadow: 0 0 0 2px #d0006f; }
+.chosen { border: 2px solid #d0006f; box-shadow: inset 0 0 0 2px #fff; }
 .over { border: 2px solid #fff; }
 p { margin: 4px 0 0; min-height: 1.4em; font: 0.85rem var(--st-font); color: var(--st-text-color); opacity: 0.7; }
 """

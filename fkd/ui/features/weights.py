@@ -52,7 +52,7 @@ def _show_first(look: Look, layer: Layer, weights: np.ndarray) -> None:
     _show_signed_scale()
     maps = weights[:, 0] if shown == _WEIGHTS else effects
     picture = signed_mosaic(maps) if shown == _WEIGHTS else _each_on_its_own_scale(maps)
-    channel = choose_channel(picture, maps, f"features.filters.{look.weights}.{layer.name}", layer.name)
+    channel = choose_channel(picture, maps, f"features.filters.{look.weights}.{layer.name}", layer.name, "filter")
     left, right = st.columns(2, gap="medium")
     left.image(signed_mosaic(weights[channel]).rgb_u8, width=_LARGE_PX, caption=f"Weights of filter {channel}")
     told = f"What each pixel adds to output {channel}" if dense else f"The face through filter {channel}"
