@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fkd.crop import transform
 from fkd.data import load_dataset
+from fkd.data.cache import cache_failure
 from fkd.data.dataset import Dataset, concatenate
 from fkd.data.duplicates import near_duplicate_clusters
 from fkd.data.kaggle import load_kaggle
@@ -177,11 +178,39 @@ class TestCache:
         os.truncate(stored, 1000)
         assert len(load_kaggle(tmp_path)) == 5
 
-    def test_an_unwritable_cache_does_no_harm(self, tmp_path, faces, monkeypatch):
+    def test_an_unwritable_cache_does_no_harm_and_is_told_of_once(self, tmp_path, faces, monkeypatch, caplog):
         (tmp_path / "file").touch()
         monkeypatch.setenv("FKD_CACHE", str(tmp_path / "file" / "cache"))
         write_csv(tmp_path / "training.csv", *faces)
-        assert len(load_kaggle(tmp_path)) == 5
+        assert cache_failure() is None
+        assert [len(load_kaggle(tmp_path)) for _ in range(2)] == [5, 5]
+        assert [record.message for record in caplog.records] == [cache_failure()]
+        assert "set FKD_CACHE to a folder that can be written" in cache_failure()
+
+
+class TestClusters:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_chains_of_alike_pictures_and_no_others_belong_together(self, seed):
+        """Against every pair compared; so many that several blocks are needed."""
+        rng = np.random.default_rng(seed)
+        kinds = rng.normal(0, 1, (60, 12, 12))
+        coarse = kinds[rng.integers(0, 60, 1200)] + rng.normal(0, 0.35, (1200, 12, 12))
+        images = np.clip(128 + 40 * coarse.repeat(2, 1).repeat(2, 2), 0, 255).astype(np.uint8)
+        images[:3] = 7  # nothing to compare
+        flat = images.reshape(len(images), -1).astype(float)
+        flat -= flat.mean(axis=1, keepdims=True)
+        flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
+        alike = flat @ flat.T > 0.9
+        alike |= np.eye(len(flat), dtype=bool)
+        expected, before = np.arange(len(flat)), None
+        while not np.array_equal(expected, before):
+            before, expected = expected, np.where(alike, expected, len(flat)).min(axis=1)
+        assert 100 < len(np.unique(expected)) < 1100
+        np.testing.assert_array_equal(near_duplicate_clusters(images, 0.9), expected)
+
+    def test_many_copies_take_no_longer_than_as_many_faces(self):
+        images = np.random.default_rng(0).integers(0, 256, (4, 24, 24), np.uint8).repeat(2000, axis=0)
+        np.testing.assert_array_equal(near_duplicate_clusters(images), np.arange(8000) // 2000 * 2000)
 
 
 class TestSplits:
@@ -310,8 +339,22 @@ def test_a_dataset_says_which_shape_is_wrong():
 
 
 def test_datasets_of_different_schemas_are_not_joined():
-    with pytest.raises(FkdError, match="different schemas"):
+    with pytest.raises(FkdError, match="different points"):
         load_dataset("synthetic15+synthetic68")
+
+
+def test_a_misspelt_name_is_answered_with_the_one_that_is_meant():
+    with pytest.raises(
+        FkdError, match=r"no dataset 'youtube-faces', perhaps youtube_faces is meant; known are kaggle,"
+    ):
+        load_dataset("synthetic68+youtube-faces")
+
+
+def test_absent_faces_say_how_they_are_got_and_what_does_instead(tmp_path, monkeypatch):
+    monkeypatch.setenv("FKD_DATA", str(tmp_path))
+    for name, ways in (("kaggle", "data fetch kaggle.* synthetic15"), ("portraits68", "put them into .* synthetic68")):
+        with pytest.raises(FkdError, match=ways):
+            load_dataset(name)
 
 
 def test_unknown_dataset_names_the_known_ones():

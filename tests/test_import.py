@@ -168,7 +168,7 @@ class TestBad:
             (good.replace("nose_tip_x,", "").encode(), "lacks the column 'nose_tip_x'"),
             (HEADER.encode(), "holds no rows"),
             (zipped({"faces.csv": points68_files()["faces.csv"]}), "'ann_01.png', which is not there"),
-            (zipped(beside("ann_01.png", "ann_01.png")), "row 1: names the picture 'ann_01.png' twice"),
+            (zipped(beside("ann_01.png", "ann_01.png")), "row 1: .* an earlier row has: .* a name of its own; mend it"),
             (zipped(beside() | {"faces/bob_01.png": b""}), r"row 1: bob_01\.png is empty"),
             (zipped(beside() | {"faces/bob_01.png": enormous()}), r"row 1: bob_01\.png has too many pixels"),
             (zipped(beside() | {"faces.csv": edited(",135", "")}), "135 columns of coordinates .'135' is missing"),
@@ -278,8 +278,13 @@ class TestBad:
     def test_a_place_that_cannot_be_written(self, tmp_path, monkeypatch):
         (tmp_path / "file").touch()
         monkeypatch.setenv("FKD_DATA", str(tmp_path / "file" / "data"))
-        with pytest.raises(FkdError, match="cannot be stored"):
+        with pytest.raises(FkdError, match=r"Nothing can be stored .* set FKD_DATA"):
             take(self.good.encode(), "mine")
+
+    def test_a_bad_row_says_that_such_rows_can_be_left_out(self):
+        for source in (kaggle([kaggle_rows(1, ["300"] * 9216)[0]]), zipped(beside() | {"faces/bob_01.png": b""})):
+            with pytest.raises(FkdError, match=r"; mend it, or import the file with bad rows left out\.$"):
+                take(source, "mine")
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

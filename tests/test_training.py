@@ -225,7 +225,7 @@ def test_an_unexpected_error_is_named_and_traced(config, monkeypatch):
 
 def test_missing_data_ends_the_run_with_the_reason(config):
     run = start(config, "missing-data")
-    with pytest.raises(FkdError, match="Unknown dataset 'nowhere'"):
+    with pytest.raises(FkdError, match="There is no dataset 'nowhere'"):
         loop.train(config.with_settings(["data=nowhere"]), run)
     assert "nowhere" in json.loads((run.path / "status.json").read_text())["reason"]
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 HELP = "list, describe, fetch and import datasets"
 _SHOWN = 10
-_FETCHED = {"kaggle": "kaggle", "youtube_faces": "youtube-faces"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from fkd.data import FETCHED
+
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add(actions, "list", "datasets that are known, and where they are", _list)
     info = _add(actions, "info", "faces, labels, groups and splits of a dataset", _info)
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info.add_argument("--quality", action="store_true", help="also what may be wrong with its faces")
     info.add_argument("--weights", default="auto", help="weights that judge labels; 'none' for a regression")
     fetch = _add(actions, "fetch", "download a published dataset into FKD_DATA", _fetch)
-    fetch.add_argument("source", choices=tuple(_FETCHED.values()))
+    fetch.add_argument("source", choices=tuple(FETCHED.values()))
     fetch.add_argument("--url", help="another place of the archive (youtube-faces)")
     fetch.add_argument("--sha256", help="checksum that the archive must have (youtube-faces)")
     take = _add(actions, "import", "store a folder, CSV or zip of your own under FKD_DATA", _import)
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from fkd.data import dataset_names, is_available, layout_of
+    from fkd.data import FETCHED, dataset_names, is_available, layout_of
     from fkd.paths import data_root
 
     for name in dataset_names():
@@ -60,7 +61,7 @@ def _list(args: argparse.Namespace) -> None:
             points = 15 if layout_of(data_root() / name) == "kaggle" else 68
             print(f"{name:20} {points} points, {data_root() / name}")
         else:
-            way = _FETCHED.get(name)
+            way = FETCHED.get(name)
             fetched = f"`python -m fkd data fetch {way}`, or " if way else ""
             print(f"{name:20} absent; {fetched}put it into {data_root() / name}")
 

@@ -6,6 +6,7 @@ Every folder under `FKD_DATA` in one of the two layouts is a dataset and its nam
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def _synthetic(name: str) -> Dataset:
     return cached_dataset(name, drawn_by, lambda: synthetic.synthetic_dataset(schema_of(name)))
 
 
+# What `python -m fkd data fetch` calls the sources that it gets.
+FETCHED = {"kaggle": "kaggle", "youtube_faces": "youtube-faces"}
 SOURCES: dict[str, Callable[[], Dataset]] = {
     "kaggle": lambda: load_kaggle(data_root() / "kaggle"),
     "youtube_faces": lambda: load_points68(data_root() / "youtube_faces"),
@@ -47,7 +50,7 @@ def schema_of(name: str) -> str:
         return KAGGLE15.name if name in ("kaggle", "synthetic15") else IBUG68.name
     layout = layout_of(data_root() / name)
     if layout is None:
-        raise FkdError(f"Unknown dataset {name!r}; known are {', '.join(dataset_names())}.")
+        raise _unknown(name)
     return KAGGLE15.name if layout == "kaggle" else IBUG68.name
 
 
@@ -65,18 +68,36 @@ def load_dataset(name: str) -> Dataset:
     Raises:
         FkdError: the name is unknown, its files are missing or damaged, or schemas differ.
     """
-    parts = [_load(part) for part in name.split("+")]
-    if len({part.schema.name for part in parts}) > 1:
-        raise FkdError(f"The datasets of {name!r} have different schemas and cannot be joined.")
-    return concatenate(parts)
+    check_names(name)
+    return concatenate([_load(part) for part in name.split("+")])
+
+
+def check_names(name: str) -> None:
+    """`FkdError` where `load_dataset` would find no files, or parts that cannot be joined; nothing is read."""
+    parts = name.split("+")
+    for part in parts:
+        if part not in dataset_names():
+            raise _unknown(part)
+        if not is_available(part):
+            fetch = f"run python -m fkd data fetch {FETCHED[part]}, " if part in FETCHED else ""
+            drawn = "synthetic15" if schema_of(part) == KAGGLE15.name else "synthetic68"
+            place = data_root() / part
+            raise FkdError(f"The faces of {part} are not here: {fetch}put them into {place}, or take {drawn}.")
+    if len({schema_of(part) for part in parts}) > 1:
+        raise FkdError(f"The datasets of {name!r} have different points and cannot be joined; take one away.")
+
+
+def _unknown(name: str) -> FkdError:
+    """What is said of a name that no dataset has."""
+    known = dataset_names()
+    alike = difflib.get_close_matches(name, known, n=1)
+    hint = f", perhaps {alike[0]} is meant" if alike else ""
+    return FkdError(f"There is no dataset {name!r}{hint}; known are {', '.join(known)}.")
 
 
 def _load(name: str) -> Dataset:
     if name in SOURCES:
         return SOURCES[name]()
-    known = dataset_names()
-    if name not in known:
-        raise FkdError(f"Unknown dataset {name!r}; known are {', '.join(known)}.")
     folder = data_root() / name
     return load_kaggle(folder) if layout_of(folder) == "kaggle" else load_points68(folder)
 

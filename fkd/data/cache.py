@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from fkd.schema import get_schema
 _FORMAT = 4
 # A file changed again within this time may keep its date; its hash is then not remembered.
 _SETTLED_S = 2.0
+_log = logging.getLogger(__name__)
+_failures: dict[Path, str] = {}  # by the cache's folder, why nothing can be kept there
 
 
 def cached_dataset(name: str, sources: list[Path], build: Callable[[], Dataset]) -> Dataset:
@@ -50,6 +53,11 @@ def cached_arrays(
         arrays = build()
         _write_aside(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     return arrays
+
+
+def cache_failure() -> str | None:
+    """A sentence on why nothing is kept from one time to the next, where a write has failed."""
+    return _failures.get(cache_root())
 
 
 def fingerprint(sources: list[Path]) -> str:
@@ -97,6 +105,19 @@ def _write_aside(path: Path, write: Callable) -> None:
         with aside.open("wb") as file:
             write(file)
         aside.replace(path)
-    except OSError:
+        _failures.pop(cache_root(), None)
+    except OSError as error:
+        _tell(error)
         with contextlib.suppress(OSError):
             aside.unlink()
+
+
+def _tell(error: OSError) -> None:
+    """Note why nothing could be kept, and say so once."""
+    root = cache_root()
+    if root not in _failures:
+        _failures[root] = (
+            f"Nothing can be kept in {root} ({error.strerror or error}), so everything is read and computed anew "
+            "each time; set FKD_CACHE to a folder that can be written."
+        )
+        _log.warning(_failures[root])

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from fkd.data.importing import Imported, import_dataset
+from fkd.data.importing import Imported, import_dataset, storage_error
 from fkd.errors import FkdError
 from fkd.paths import data_root
 from fkd.progress import report
@@ -53,7 +53,7 @@ def fetch_youtube_faces(url: str = YOUTUBE_FACES_URL, sha256: str | None = None)
     except FkdError as error:
         raise FkdError(f"{str(error).rstrip('.')}; try again later, {by_hand}") from None
     except OSError as error:
-        raise FkdError(f"{part.parent} cannot be written ({error.strerror}).") from None
+        raise storage_error(error) from None
     try:
         _check_sha256(part, sha256)
         return import_dataset(part, place.name, layout="points68")

@@ -81,8 +81,17 @@ def import_dataset(
             faces, bad_rows = store(tables, ready, skip_bad_rows)
             ready.rename(folder)
     except OSError as error:
-        raise FkdError(f"{name!r} cannot be stored in {folder.parent} ({error.strerror or error}).") from None
+        raise storage_error(error) from None
     return Imported(name, folder, tables[0].layout, faces, bad_rows)
+
+
+def storage_error(error: OSError) -> FkdError:
+    """A sentence on what cannot be written under `FKD_DATA`, or cannot be read elsewhere."""
+    root, why = data_root(), error.strerror or error
+    place = Path(str(error.filename or root))
+    if place.is_relative_to(root):
+        return FkdError(f"Nothing can be stored in {root} ({why}); set FKD_DATA to a folder that can hold it.")
+    return FkdError(f"{place} cannot be read ({why}); check its permissions.")
 
 
 def _free_place(name: str) -> Path:
@@ -147,12 +156,12 @@ def _find_tables(files: list[Path], layout: str) -> list[_Table]:
     labelled = {table.layout for table in tables} - {"kaggle_test"}
     chosen = layout if layout != "auto" else next(iter(labelled)) if len(labelled) == 1 else ""
     if len(labelled) > 1 and not chosen:
-        raise FkdError("There are tables in both layouts; say which to take: kaggle or points68.")
+        raise FkdError("There are tables in both layouts; choose kaggle, for 15 points, or points68.")
     if chosen not in labelled:
         found = ", ".join(path.name for path in candidates) or "no CSV"
         raise FkdError(
-            "No table of keypoints found: a CSV needs Kaggle's 30 coordinate columns and 'Image', or a file name "
-            f"and 136 coordinates ({found} here)."
+            "No table of keypoints found: a CSV, parted by commas or semicolons, needs Kaggle's 30 coordinate columns "
+            f"and 'Image', or a file name and 136 coordinates ({found} here)."
         )
     wanted = (chosen, "kaggle_test") if chosen == "kaggle" else (chosen,)
     return sorted((t for t in tables if t.layout in wanted), key=lambda t: (wanted.index(t.layout), t.path))
@@ -165,7 +174,7 @@ def _holds_csv(path: Path) -> bool:
 
 def _kind_of(path: Path) -> str | None:
     if path.stat().st_size == 0:
-        raise FkdError(f"{path.name} is empty.")
+        raise FkdError(f"{path.name} is empty; save or download it again.")
     if path.suffix.lower() == ".zip":
         with open_archive(path):
             pass
@@ -224,9 +233,10 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
                 _take_picture(table.path, row, name, ready / split, kept)
                 kept[_flat(name)] = i
             except FkdError as error:
+                bad = BadRow(row, str(error))
                 if left_out is None:
-                    raise
-                left_out.append(BadRow(row, str(error)))
+                    raise bad.error() from None
+                left_out.append(bad)
         if not kept:
             raise FkdError(f"{table.path.name} has no row that can be used; the first: {(left_out or [])[0].reason}")
         frame = pd.DataFrame(points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
@@ -249,7 +259,8 @@ def _take_picture(table: Path, row: int, name: str, target: Path, kept: dict[str
     if path.is_absolute() or ".." in path.parts or ":" in name:
         raise FkdError(f"{told}: names the picture {name!r}, which leads out of its folder.")
     if _flat(name) in kept:
-        raise FkdError(f"{told}: names the picture {name!r} twice.")
+        again = "a second face in it needs a copy of the picture under a name of its own"
+        raise FkdError(f"{told}: names the picture {name!r}, which an earlier row has: {again}.")
     split = table.stem.removesuffix("_frames_keypoints")
     picture = next((p for p in (table.parent / split / path, table.parent / path) if p.is_file()), None)
     if picture is None:

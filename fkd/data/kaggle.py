@@ -45,6 +45,18 @@ class BadRow:
     row: int
     reason: str
 
+    def error(self) -> FkdError:
+        """What is said where a bad row is not left out."""
+        return FkdError(f"{self.reason.removesuffix('.')}; mend it, or import the file with bad rows left out.")
+
+
+class _BadRowError(Exception):
+    """Carries a bad row to where it is known whether such rows are left out."""
+
+    def __init__(self, path: Path, row: int, fault: str) -> None:
+        self.bad = BadRow(row, f"{path.name}, row {row}: {fault}.")
+        super().__init__(self.bad.reason)
+
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -81,7 +93,10 @@ def load_kaggle_test(folder: Path) -> Dataset:
 def _load(folder: Path, name: str, files: tuple[str, ...], skip_bad_rows: bool) -> Dataset:
     path = next((folder / file for file in files if (folder / file).is_file()), None)
     if path is None:
-        raise FkdError(f"Kaggle's faces are missing: put {files[0]} from the competition into {folder}.")
+        raise FkdError(
+            f"Kaggle's faces are missing: put {files[0]} from the competition into {folder}, "
+            "or see python -m fkd data list."
+        )
     key = f"{name}-skipping" if skip_bad_rows else name
     return cached_dataset(key, [path], lambda: _parse(path, name, skip_bad_rows))
 
@@ -194,21 +209,21 @@ def _parse_batch(
     """All lines at once, or one by one where some are bad and `bad_rows` takes them."""
     try:
         yield _parse_lines(lines, start, columns, path)
-    except FkdError:
+    except _BadRowError as error:
         if bad_rows is None:
-            raise
+            raise error.bad.error() from None
         for number, line in enumerate(lines, start):
             try:
                 yield _parse_lines([line], number, columns, path)
-            except FkdError as error:
-                bad_rows.append(BadRow(number, str(error)))
+            except _BadRowError as error:
+                bad_rows.append(error.bad)
 
 
 def _parse_lines(lines: list[bytes], start: int, columns: _Columns, path: Path) -> Rows:
     fields = [line.strip().split(columns.delimiter) for line in lines]
     short = next((i for i, row in enumerate(fields) if len(row) != columns.count), None)
     if short is not None:
-        raise FkdError(f"{path.name}, row {start + short}: {len(fields[short])} columns instead of {columns.count}.")
+        raise _BadRowError(path, start + short, f"{len(fields[short])} columns instead of {columns.count}")
     images = _parse_pixels([row[columns.image].strip(b'" ') for row in fields], start, path)
     comma = columns.delimiter == b";"  # where fields are parted so, decimals are written with a comma
     texts = [[row[c].replace(b",", b".") if comma else row[c] for c in columns.coordinates] for row in fields]
@@ -245,7 +260,7 @@ def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
     counts = np.diff(np.searchsorted(ends, starts))
     wrong = next((i for i, count in enumerate(counts) if count != _PIXELS), None)
     if wrong is not None:
-        raise FkdError(f"{path.name}, row {start + wrong}: {counts[wrong]} pixels instead of {_PIXELS}.")
+        raise _BadRowError(path, start + wrong, f"{counts[wrong]} pixels instead of {_PIXELS}")
     lengths, ends = np.diff(ends) - 1, ends[1:]
     digits = (characters - np.uint8(ord("0"))) * ~is_space
     values = digits[ends - 1].astype(np.int16) + 10 * digits[ends - 2].astype(np.int16)
@@ -255,10 +270,10 @@ def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
     return values.astype(np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def _bad_pixel(texts: list[bytes], start: int, path: Path) -> FkdError:
+def _bad_pixel(texts: list[bytes], start: int, path: Path) -> _BadRowError:
     tokens = ((row, token) for row, text in enumerate(texts, start) for token in text.split(b" "))
     row, token = next((r, t) for r, t in tokens if not (t.isdigit() and len(t) <= 3 and int(t) <= 255))
-    return FkdError(f"{path.name}, row {row}: pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255.")
+    return _BadRowError(path, row, f"pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255")
 
 
 def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.ndarray:
@@ -267,9 +282,9 @@ def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.nd
         try:
             points[i, : len(row)] = [float(text.strip(b'" ') or "nan") for text in row]
         except ValueError:
-            raise FkdError(f"{path.name}, row {start + i}: a coordinate is not a number.") from None
+            raise _BadRowError(path, start + i, "a coordinate is not a number") from None
         if np.isinf(points[i]).any():
-            raise FkdError(f"{path.name}, row {start + i}: a coordinate is infinite.")
+            raise _BadRowError(path, start + i, "a coordinate is infinite")
     points_px = points.reshape(len(rows), -1, 2)
     points_px[np.isnan(points_px).any(axis=2)] = np.nan  # half a label is none
     return points_px

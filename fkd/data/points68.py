@@ -45,7 +45,10 @@ def load_points68(folder: Path) -> Dataset:
     """
     tables = sorted(folder.glob(TABLES))
     if not tables:
-        raise FkdError(f"The faces of {folder.name!r} are missing: put its pictures and {TABLES} into {folder}.")
+        raise FkdError(
+            f"The faces of {folder.name!r} are missing: put its pictures and {TABLES} into {folder}, "
+            "or see python -m fkd data list."
+        )
     pictures = [folder / _split_name(table) for table in tables]
     absent = next((path for path in pictures if not path.is_dir()), None)
     if absent is not None:
@@ -103,7 +106,7 @@ def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> tupl
             except ValueError as error:
                 bad = BadRow(row, f"{table.name}, row {row}: {error}.")
                 if left_out is None:
-                    raise FkdError(bad.reason) from None
+                    raise bad.error() from None
                 left_out.append(bad)
     except (UnicodeDecodeError, csv.Error) as error:
         raise FkdError(f"{table.name} is no CSV in UTF-8 ({error}); save it as one.") from None

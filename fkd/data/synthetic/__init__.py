@@ -173,7 +173,8 @@ def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_p
         FkdError: when the schema is unknown.
     """
     schema = get_schema(schema_name)
-    faces = [_dataset_face(schema, seed, i, i // faces_per_person) for i in steps("drawing faces", range(count))]
+    drawing = steps("drawing synthetic faces, once", range(count))
+    faces = [_dataset_face(schema, seed, i, i // faces_per_person) for i in drawing]
     size = _KAGGLE_SIZE if schema.name == KAGGLE15.name else _PORTRAIT_SIZE
     images = [cv2.cvtColor(face.image_rgb_u8, cv2.COLOR_RGB2GRAY) for face in faces]
     points = [face.points_px(schema) for face in faces]
