@@ -417,7 +417,7 @@ def test_faces_are_shown_while_they_are_still_being_judged(
         early.query_params[keys.FACE] = "3"
         early.segmented_control(key=keys.SECTION).set_value(keys.FACES).run()
         assert not early.exception
-        assert any("being judged" in text.value for text in early.caption)
+        assert any("not judged yet" in text.value for text in early.caption)
     finally:
         judged.set()
     monkeypatch.setattr("fkd.ui.explore.source._PATIENCE_S", 240)

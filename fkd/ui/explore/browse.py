@@ -61,7 +61,7 @@ def show_browser(source: Source, notes: Notes) -> None:
     elif source.measured:
         st.info("No face fits. Choose another filter, or move its threshold.", icon=":material/search_off:")
     else:
-        st.info("No face fits, as far as is known: they are still being judged.", icon=":material/hourglass:")
+        st.info("No face fits, as far as is known: they are not judged yet.", icon=":material/hourglass:")
 
 
 def _choose(source: Source) -> choice.Choice:

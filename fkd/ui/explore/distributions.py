@@ -46,7 +46,7 @@ def show_distributions(source: Source) -> None:
     if len(source.faces) > _MOST_DOTS:
         told.append(f"At most {_MOST_DOTS:,} are drawn, evenly spread; an outline takes all that lie in it.")
     if not source.measured:
-        told.append("Light and sharpness are still being measured.")
+        told.append("Light and sharpness are not measured yet.")
     st.caption(" ".join(told))
     event = st.plotly_chart(
         scatter_figure(source, x, y, shown),

@@ -107,7 +107,7 @@ def _show_moves(source: Source, notes: Notes, row: int, rows: np.ndarray) -> Non
 def _show_facts(source: Source, row: int) -> None:
     faces, quality = source.faces, source.quality
     st.markdown(f"**Face {faces.rows[row]}**")
-    suspicion = f"suspicion {quality.measures['suspicion'][row]:.2f}" if source.measured else "being judged"
+    suspicion = f"suspicion {quality.measures['suspicion'][row]:.2f}" if source.measured else "not judged yet"
     st.caption(f"Row {row:,} of the dataset · split {faces.published_split[row]} · {suspicion}")
     found = [check for check in CHECKS if quality.flagged(check)[row]]
     badges = " ".join(f":orange-badge[{check} {quality.measures[CHECKS[check].measure][row]:.3g}]" for check in found)

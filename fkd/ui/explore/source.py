@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import streamlit as st
 
 from fkd.curation import quality_of
+from fkd.data.cache import cache_failure
 from fkd.data.dataset import Dataset
 from fkd.data.quality import Quality, first_look
 from fkd.errors import FkdError
-from fkd.jobs import Job
+from fkd.jobs import Job, Stopped
 from fkd.ui.datasets import SYNTHETIC, available_names, read_dataset, signature
 from fkd.ui.explore import adding, keys
 from fkd.ui.waiting import follow, wait_for
 
 _PATIENCE_S = 1.0  # what is in the cache is there by then; for anything else the faces are shown first
 _SHORT = 11  # characters of a name below a small picture
+_STOP_READING, _STOP_JUDGING = "explore.stop.reading", "explore.stop.judging"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ def choose_source() -> Source:
     elif name in SYNTHETIC:
         st.caption(":material/smart_toy: Synthetic faces of people who do not exist, rendered here.")
     adding.open_dialog(wanted)
-    return _judged(name, *_read(name))
+    source = _judged(name, *_read(name))
+    if failure := cache_failure():
+        st.warning(failure, icon=":material/save:")
+    return source
 
 
 def _read(name: str) -> tuple[tuple, Dataset]:
@@ -62,11 +67,15 @@ def _read(name: str) -> tuple[tuple, Dataset]:
     files = signature(name)
     job = _reading(name, files)
     if adding.is_busy() and not job.done:
-        follow(job, _draw_anew)
+        follow(job, _draw_anew, _STOP_READING)
         st.stop()
-    wait_for(job)
+    wait_for(job, _STOP_READING)
     try:
         return files, job.result()
+    except Stopped as stopped:
+        st.info(f"{stopped} Choose another dataset above, or go on with this one.", icon=":material/stop_circle:")
+        st.button(f"Read {name}", type="primary", on_click=_reading.clear, args=(name, files))
+        st.stop()
     except Exception:
         _reading.clear(name, files)  # so that the next visit tries again
         raise
@@ -75,12 +84,17 @@ def _read(name: str) -> tuple[tuple, Dataset]:
 def _judged(name: str, files: tuple, faces: Dataset) -> Source:
     """The faces with their quality; while that is under way, with a first look at them and a bar."""
     job = _judging(name, files, faces)
+    unmeasured = (name, "first look", *files)
     if not job.done:
-        follow(job, _draw_anew)
-        key = (name, "first look", *files)
-        return Source(key, faces, _first_look(key, faces), measured=False)
+        follow(job, _draw_anew, _STOP_JUDGING)
+        return Source(unmeasured, faces, _first_look(unmeasured, faces), measured=False)
     try:
         return Source((name, *files), faces, job.result())
+    except Stopped:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info("The faces are not judged, as that was stopped; all else can be looked at.", width="stretch")
+            st.button("Judge them", on_click=_judging.clear, args=(name, files, faces))
+        return Source(unmeasured, faces, _first_look(unmeasured, faces), measured=False)
     except Exception:
         _judging.clear(name, files, faces)
         raise
