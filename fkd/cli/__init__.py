@@ -17,6 +17,7 @@ from fkd.errors import FkdError
 from fkd.progress import Watch, listening
 
 _REDRAWN_EVERY_S, _LOGGED_EVERY_S = 0.2, 10.0
+_SILENT_S = 2.0  # what takes longer says in a log too what it is about
 COMMANDS = (
     *("predict", "train", "runs", "evaluate", "leaderboard", "submit"),
     *("promote", "export", "data", "bench", "doctor"),
@@ -54,7 +55,7 @@ def _progress_line() -> Iterator[None]:
     """Show the step under way: in one line of the terminal, or, in a log, with a line every so often."""
     on_terminal = sys.stderr.isatty()
     every_s, before, after = (_REDRAWN_EVERY_S, "\r", "\033[K") if on_terminal else (_LOGGED_EVERY_S, "", "\n")
-    watch, shown_s = Watch(), time.monotonic() - (every_s if on_terminal else 0)
+    watch, shown_s = Watch(), time.monotonic() - every_s + (0 if on_terminal else _SILENT_S)
 
     def show(what: str, share: float) -> None:
         nonlocal shown_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -104,8 +105,9 @@ def _in_each_process(args: argparse.Namespace, folder: RunFolder, devices: list[
 
 def _folder(args: argparse.Namespace) -> RunFolder:
     """The run to go on with, or a new one with its configuration written."""
+    from fkd.data import check_names
     from fkd.errors import FkdError
-    from fkd.training.recipes import get_recipe
+    from fkd.training.recipes import get_recipe, remark
     from fkd.training.run import RunFolder
 
     if args.resume or args.queued:
@@ -116,6 +118,9 @@ def _folder(args: argparse.Namespace) -> RunFolder:
         raise FkdError("--recipe NAME is needed, or --resume; see python -m fkd train --help.")
     settings = args.set + ([f"data={args.data}"] if args.data else [])
     config = get_recipe(args.recipe).with_settings(settings)
+    check_names(config.data)  # before a run takes the name
+    if told := remark(config):
+        print(f"fkd: {told}", file=sys.stderr)
     folder = RunFolder.create(args.run or f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     folder.write_config(config.as_dict())
     return folder

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fkd.augment import Augmentation
+from fkd.data import schema_of
 from fkd.data.kaggle import KAGGLE_FRAME
 from fkd.errors import FkdError
+from fkd.schema import get_schema
 from fkd.training.config import TrainConfig
 
 _STRONG = Augmentation(
@@ -114,6 +116,29 @@ def get_recipe(name: str) -> TrainConfig:
     if name not in RECIPES:
         raise FkdError(f"Unknown recipe {name!r}; known are {', '.join(RECIPES)}.")
     return RECIPES[name].config
+
+
+def fits(name: str, data: str) -> bool:
+    """Whether there is a recipe of this name, and it is made for the points that the datasets `data` have."""
+    return name in RECIPES and _points(RECIPES[name].config.data) == _points(data)
+
+
+def recipe_for(data: str) -> str:
+    """The first recipe that is made for the points of the datasets `data`; `FkdError` for an unknown one."""
+    return next(name for name in RECIPES if fits(name, data))
+
+
+def remark(config: TrainConfig) -> str | None:
+    """A sentence for who gives a recipe data with other points than it is made for."""
+    if fits(config.recipe, config.data):
+        return None
+    made_for, given = _points(get_recipe(config.recipe).data), _points(config.data)
+    told = f"The recipe {config.recipe} is made for {made_for} points; {config.data} has {given}, and all are learnt"
+    return f"{told}, better with whole_picture=false." if config.whole_picture else f"{told}."
+
+
+def _points(data: str) -> int:
+    return len(get_schema(schema_of(data.split("+")[0])))
 
 
 def changes_from_recipe(config: dict[str, Any]) -> list[str]:

@@ -50,6 +50,8 @@ def choose_source() -> Source:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
         wanted = adding.OWN if st.button("Add a dataset", icon=":material/add:") else None
+        if st.button("Train on this", icon=":material/model_training:", help=f"A new run that learns from {name}."):
+            st.switch_page("pages/train.py", query_params={"data": name})
     adding.show_jobs()
     if all(other in SYNTHETIC for other in names):
         wanted = _say_how_to_begin() or wanted

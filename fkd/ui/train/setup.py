@@ -18,12 +18,12 @@ from fkd.progress import in_words
 from fkd.training import devices, launch
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.training.devices import CPU, TWO_PROCESSES, Gpu
-from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe
+from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe, remark
 from fkd.training.run import RunFolder
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
 from fkd.training.waiting import Queue
 from fkd.ui import work
-from fkd.ui.train import finder, form, keys
+from fkd.ui.train import address, finder, form, keys
 from fkd.ui.train.attempts import attempt, show_failure
 
 _PLACE = "setup"
@@ -40,6 +40,7 @@ _WITHOUT_EFFECT: dict[str, Any] = {
 
 def show_setup() -> None:
     """The whole of it."""
+    address.follow()
     left, right = st.columns([4, 7], gap="large")
     with left:
         recipe = _choose_recipe()
@@ -83,6 +84,7 @@ def _best_by_recipe() -> dict[str, Row]:
 def _choose_the_rest(base: TrainConfig) -> tuple[TrainConfig, str]:
     st.markdown("**Data and device**")
     data = form.choose_data(base)
+    address.keep_true(data["data"])
     device = _choose_device()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown("**Settings**", width="content")
@@ -96,6 +98,8 @@ def _choose_the_rest(base: TrainConfig) -> tuple[TrainConfig, str]:
         )
     settings = form.choose_settings(base)
     config = replace(base, **data, **settings).checked()
+    if told := remark(config):
+        st.info(told, icon=":material/info:")
     with st.expander("Learning-rate finder", icon=":material/search_insights:", on_change="rerun") as folded:
         if folded.open:
             finder.show_finder(config, device)

@@ -1,0 +1,83 @@
+"""The Train page behind an address that names data: the form begins with them, and with a recipe made for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from fkd.cli import main
+from fkd.paths import PROJECT_ROOT, runs_root
+from fkd.training.recipes import RECIPES, get_recipe, recipe_for, remark
+from fkd.ui.train import setup
+from tests.drawn import drawn_faces, write_noise_faces
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+PATIENCE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty faces of 15 points called `few`, and no other data but synthetic ones."""
+    for name in ("runs", "data", "cache", "weights", "results"):
+        monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
+    write_noise_faces(tmp_path / "data" / "few")
+    monkeypatch.setattr(setup, "run_apart", lambda function, **arguments: function(**arguments))
+    monkeypatch.setattr("fkd.data.synthetic.synthetic_dataset", lambda schema: drawn_faces(8))
+    st.cache_resource.clear()
+
+
+def open_page(**address: str) -> AppTest:
+    app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "train.py"), default_timeout=PATIENCE_S)
+    app.session_state["frame.is_up"] = True
+    app.query_params.update(address)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def chosen(app: AppTest) -> tuple[str, list[str]]:
+    """The recipe and the data that the form has."""
+    return app.radio[0].value, next(widget.value for widget in app.multiselect if widget.label == "Data")
+
+
+def test_the_form_begins_with_the_data_of_the_address_and_a_recipe_made_for_them() -> None:
+    assert chosen(open_page(data="few")) == ("heatmap15", ["few"])
+    assert chosen(open_page(data="few", recipe="mlp")) == ("mlp", ["few"])
+    assert chosen(open_page(data="few", recipe="heatmap68")) == ("heatmap68", ["few"])
+
+
+def test_data_chosen_by_hand_take_those_of_the_address_away() -> None:
+    app = open_page(data="few")
+    next(widget for widget in app.multiselect if widget.label == "Data").set_value(["synthetic15"]).run()
+    assert chosen(app) == ("heatmap15", ["synthetic15"])
+    assert "data" not in app.query_params
+    app.query_params["data"] = "few"
+    assert chosen(app.run()) == ("heatmap15", ["few"])
+
+
+def test_an_address_with_unknown_data_is_answered_in_a_sentence() -> None:
+    app = open_page(data="fewer")
+    assert app.error[0].value.startswith("There is no dataset 'fewer', perhaps few is meant")
+    assert chosen(app)[0] == next(iter(RECIPES))
+
+
+def test_other_points_than_a_recipe_is_made_for_are_told_of() -> None:
+    assert (recipe_for("few"), recipe_for("synthetic68")) == ("heatmap15", "ibug68")
+    assert all(remark(get_recipe(name)) is None for name in RECIPES)
+    other = get_recipe("heatmap15").with_settings(["data=synthetic68"])
+    assert remark(other) == (
+        "The recipe heatmap15 is made for 15 points; synthetic68 has 68, and all are learnt, better with "
+        "whole_picture=false."
+    )
+    app = open_page(data="few")
+    next(widget for widget in app.multiselect if widget.label == "Data").set_value(["synthetic68"]).run()
+    assert app.info[0].value == remark(other)
+
+
+def test_a_misspelt_dataset_does_not_use_up_the_name_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--recipe", "mlp", "--data", "fwe", "--run", "mine"]) == 1
+    assert "perhaps few is meant" in capsys.readouterr().err
+    assert not (runs_root() / "mine").exists()
