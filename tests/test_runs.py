@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -259,6 +260,41 @@ def test_two_workers_never_work_on_one_run(root):
         launch.turn(folder, "cpu"),
     ):
         pytest.fail("the run was given to a second worker")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a lock cannot be shared there")
+def test_who_asks_for_long_whether_a_lock_is_held_keeps_nobody_out(tmp_path):
+    import fcntl
+
+    path = tmp_path / "lock"
+    with path.open("w") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        later = threading.Timer(1.0, fcntl.flock, (asking, fcntl.LOCK_UN))
+        later.start()
+        lock = FileLock(path)
+        assert lock.try_acquire()
+        later.join()
+        lock.release()
+        fcntl.flock(asking, fcntl.LOCK_EX)
+        assert not FileLock(path).try_acquire()
+
+
+def test_a_worker_that_is_still_coming_up_is_not_started_again(root, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "sleep_for_long")
+    sleeper = root / "sleep_for_long"
+    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{root}{os.pathsep}{os.environ['PATH']}")
+    launch.launch(make("slow"), "cpu")
+    first = launch._workers[root / "slow"]
+    launch.start_waiting()
+    assert launch._workers[root / "slow"] is first
+    first.kill()
+    first.wait()
+    launch.start_waiting()
+    second = launch._workers[root / "slow"]
+    assert second is not first
+    second.kill()
 
 
 def test_a_worker_started_twice_leaves_a_finished_run_alone(root):

@@ -101,6 +101,43 @@ def test_start_writes_the_run_that_the_command_line_would(places: Path) -> None:
     assert app.query_params["run"] in ("mlp-1", ["mlp-1"])
 
 
+def test_start_takes_what_stands_in_the_fields_when_it_is_pressed() -> None:
+    """Who types and then clicks sends both at once, before the page was drawn with what was typed."""
+    app = fill_in(open_page())
+    field(app, "number_input", "Epochs").set_value(7)
+    field(app, "text_input", "Name of the run").set_value("typed")
+    press(app, "Start")
+    assert [name for name, _ in read_waiting()] == ["typed"]
+    assert RunFolder.open("typed").read_config()["epochs"] == 7
+    launch.stop("typed")
+    field(app.run(), "text_input", "New name").set_value("first").run()
+    field(app, "text_input", "New name").set_value("second")
+    app.button(key="rename.do").click().run()
+    assert [view.name for view in launch.view_all()] == ["second"]
+
+
+def test_a_start_that_cannot_be_is_not_made_up_for_later() -> None:
+    app = AppTest.from_function(_page_with_a_button_that_goes, default_timeout=PATIENCE_S).run()
+    app.text_input[0].set_value("bad")
+    app.button[0].click().run()
+    assert not app.button
+    app.text_input[0].set_value("good").run()
+    assert app.button and not app.success
+
+
+def _page_with_a_button_that_goes() -> None:
+    import streamlit as st
+
+    from fkd.ui.frame import run
+    from fkd.ui.pressed import pressed
+
+    def draw() -> None:
+        if st.text_input("Settings") != "bad" and pressed("Start", key="start"):
+            st.success("started")
+
+    run(type("Page", (), {"run": staticmethod(draw)}))
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_form_gives_back_what_it_was_filled_with(recipe: str) -> None:
     app = fill_in(open_page(), recipe)

@@ -19,6 +19,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from fkd.errors import FkdError
@@ -32,6 +33,7 @@ _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
 _STOPPING_S = 60.0
 _TURN_S = 0.5
 _GOING_ON = ("running", "waiting")
+_workers: dict[Path, subprocess.Popen] = {}  # that this process has started, by the folder of their run
 _ARCHIVED = ("best.safetensors", "config.json", "metrics.jsonl", "split.csv", "notes.csv", "status.json", "log.txt")
 
 
@@ -69,8 +71,14 @@ def launch(folder: RunFolder, device: str) -> None:
 def start_waiting() -> None:
     """Start every run whose turn it is and whose devices are free."""
     for name, device in next_ones():
-        if not Queue(device).is_busy() and not _lock(name).is_held():
+        if not (Queue(device).is_busy() or _lock(name).is_held() or _is_coming_up(name)):
             _spawn(name, device)
+
+
+def _is_coming_up(name: str) -> bool:
+    """Whether a worker was started here that may need some more seconds until it holds its run."""
+    worker = _workers.get(runs_root() / name)
+    return worker is not None and worker.poll() is None
 
 
 def _spawn(name: str, device: str) -> None:
@@ -83,7 +91,7 @@ def _spawn(name: str, device: str) -> None:
     environment = {**without_torchrun(os.environ), "PYTHONPATH": path_of_modules}
     with (path / "log.txt").open("ab") as log:
         detached: dict[str, Any] = {"start_new_session": True, "stdin": subprocess.DEVNULL, "stdout": log}
-        subprocess.Popen(command, stderr=log, env=environment, **detached)
+        _workers[path] = subprocess.Popen(command, stderr=log, env=environment, **detached)
 
 
 @contextlib.contextmanager

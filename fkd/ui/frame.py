@@ -16,6 +16,7 @@ import streamlit as st
 
 from fkd.errors import FkdError
 from fkd.ui import kept
+from fkd.ui.pressed import forget_unanswered
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import Page
@@ -50,6 +51,7 @@ def run(page: Page) -> None:
     """Run the page; what goes wrong in it is shown as one sentence."""
     with errors_in_a_sentence():
         page.run()
+    forget_unanswered()
 
 
 def enter(page_file: str) -> None:

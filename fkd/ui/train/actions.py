@@ -19,8 +19,9 @@ from fkd.training.launch import RunView
 from fkd.training.promote import check_name, promote
 from fkd.training.run import RunFolder
 from fkd.ui import work
+from fkd.ui.pressed import pressed
 from fkd.ui.train import form, keys, table
-from fkd.ui.train.attempts import attempt, show_failure
+from fkd.ui.train.attempts import attempt, show_failure, succeeds
 from fkd.ui.train.states import GOING_ON
 from fkd.weights import RUN_PREFIX, list_weights
 
@@ -74,7 +75,7 @@ def _stop_or_resume(view: RunView) -> None:
 
 def _duplicate(view: RunView) -> None:
     form.begin_with(TrainConfig.from_dict(view.config))
-    st.session_state[keys.VIEW] = keys.NEW
+    keys.set_next(keys.VIEW, keys.NEW)
 
 
 def _offer_files(folder: RunFolder) -> None:
@@ -122,13 +123,14 @@ def _offer_promotion(name: str) -> None:
         problem = str(error)
         st.caption(problem)
     key = ("promote", name)
-    st.button(
+    if pressed(
         "Measure and promote",
+        key="promote.do",
         type="primary",
         disabled=problem is not None or work.is_under_way(key),
-        on_click=work.begin,
-        args=(key, "The promotion", partial(_promoted, name, called, replace)),
-    )
+    ):
+        work.begin(key, "The promotion", partial(_promoted, name, called, replace))
+        st.rerun()
 
 
 def _promoted(run: str, name: str, replace: bool) -> tuple[str, dict]:
@@ -145,15 +147,10 @@ def _tell_of_promotion(name: str) -> None:
 
 def _offer_rename(name: str) -> None:
     new = st.text_input("New name", name, key=f"rename.{name}", max_chars=80).strip()
-    st.button("Rename", key="rename.do", type="primary", disabled=new in ("", name), on_click=_rename, args=(name, new))
-
-
-def _rename(name: str, new: str) -> None:
-    def rename() -> None:
-        launch.rename(name, new)
-        table.open_run(new)
-
-    attempt(_PLACE, rename)
+    if pressed("Rename", key="rename.do", type="primary", disabled=new in ("", name)):
+        if succeeds(_PLACE, launch.rename, name, new):
+            table.open_run(new)
+        st.rerun()
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")

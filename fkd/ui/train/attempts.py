@@ -12,10 +12,17 @@ from fkd.errors import FkdError
 
 def attempt(place: str, action: Callable[..., Any], *arguments: Any) -> None:
     """Do something; for a button's `on_click`. A failure is told by `show_failure` of the same place."""
+    succeeds(place, action, *arguments)
+
+
+def succeeds(place: str, action: Callable[..., Any], *arguments: Any) -> bool:
+    """As `attempt`, and whether it did not fail; for what is to follow then."""
     try:
         action(*arguments)
     except FkdError as error:
         st.session_state[_key(place)] = str(error)
+        return False
+    return True
 
 
 def show_failure(place: str) -> None:

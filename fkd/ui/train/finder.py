@@ -14,6 +14,7 @@ from fkd.training.config import TrainConfig
 from fkd.training.lr_finder import find_learning_rate
 from fkd.ui import work
 from fkd.ui.plots import PALETTE, bar_for, tidy
+from fkd.ui.pressed import pressed
 from fkd.ui.train import form
 
 _CURVE_COLOUR, _MARK_COLOUR = PALETTE[:2]
@@ -28,13 +29,15 @@ def show_finder(config: TrainConfig, device: str) -> None:
         "The best rate to begin with lies where the loss falls most steeply."
     )
     key = ("range test", repr(replace(config, learning_rate=1.0, epochs=1)), device)
-    st.button(
+    if pressed(
         "Find the learning rate",
+        key="train.find",
         icon=":material/search_insights:",
         disabled=work.is_under_way(key),
-        on_click=work.begin,
-        args=(key, "The range test", partial(run_apart, find_learning_rate, config=config.as_dict(), device=device)),
-    )
+    ):
+        find = partial(run_apart, find_learning_rate, config=config.as_dict(), device=device)
+        work.begin(key, "The range test", find)
+        st.rerun()
     found = work.follow(key)
     if found:
         _show_curve(found, config)
@@ -53,13 +56,9 @@ def _show_curve(found: dict[str, Any], config: TrainConfig) -> None:
         return
     rate = float(f"{suggestion:.2g}")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            f"Take {rate:g}",
-            type="primary",
-            disabled=rate == config.learning_rate,
-            on_click=form.begin_with,
-            args=(replace(config, learning_rate=rate),),
-        )
+        if pressed(f"Take {rate:g}", key="train.take", type="primary", disabled=rate == config.learning_rate):
+            form.begin_with(replace(config, learning_rate=rate))
+            st.rerun()
         st.caption(f"The form has {config.learning_rate:g}.")
 
 

@@ -23,11 +23,11 @@ _APART = ("recipe", "data", *_OF_DATA, "augmentation")  # they stand elsewhere i
 
 
 def begin_with(config: TrainConfig) -> None:
-    """Fill the form with a configuration; for a button's `on_click`."""
+    """Fill the form with a configuration when the page is drawn next."""
     get_recipe(config.recipe)
     st.session_state[_BASE] = config
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
-    st.session_state[keys.RECIPE] = config.recipe
+    keys.set_next(keys.RECIPE, config.recipe)
 
 
 def base_config(recipe: str) -> TrainConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from fkd.ui.train import table
@@ -10,10 +12,12 @@ VIEW = "view"
 RECIPE = "recipe"
 NEW, RUNS, COMPARE = "New run", "Runs", "Compare"
 VIEWS = (NEW, RUNS, COMPARE)
+_NEXT = "train.next"
 
 
 def choose_view() -> str:
-    """The switch between the views."""
+    """The switch between the views; the first widget of the page."""
+    st.session_state.update(st.session_state.pop(_NEXT, {}))
     view = st.segmented_control(
         "View",
         VIEWS,
@@ -26,7 +30,12 @@ def choose_view() -> str:
     return view or NEW
 
 
+def set_next(key: str, value: Any) -> None:
+    """Give a widget a value when the page is drawn next, which can be asked for after it was drawn this time."""
+    st.session_state.setdefault(_NEXT, {})[key] = value
+
+
 def open_run(name: str) -> None:
-    """Go to a run, among the others; for a button's `on_click`."""
-    st.session_state[VIEW] = RUNS
+    """Go to a run, among the others, when the page is drawn next."""
+    set_next(VIEW, RUNS)
     table.open_run(name)

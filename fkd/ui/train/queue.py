@@ -16,13 +16,13 @@ _PLACE = "queue"
 
 def show_queue() -> None:
     """The queue, looked at again every few seconds while there is one."""
-    launch.start_waiting()  # for the case that a worker was killed before it could start the next
     show_failure(_PLACE)
     if read_waiting():
         st.fragment(_show, run_every=_LOOK_S)()
 
 
 def _show() -> None:
+    launch.start_waiting()  # for the case that a worker was killed before it could start the next
     waiting = read_waiting()
     if not waiting:
         st.rerun()

@@ -23,8 +23,9 @@ from fkd.training.run import RunFolder
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
 from fkd.training.waiting import Queue
 from fkd.ui import work
+from fkd.ui.pressed import pressed
 from fkd.ui.train import address, finder, form, keys
-from fkd.ui.train.attempts import attempt, show_failure
+from fkd.ui.train.attempts import show_failure, succeeds
 
 _PLACE = "setup"
 _COUNTED = "train.counted"  # the choice of faces that this session looked at last
@@ -150,22 +151,21 @@ def _show_plan(config: TrainConfig, device: str) -> None:
             "  \n".join(f"**{label}** · {text}" for label, text in _plan(config, device, counts, trial).items())
         )
         with st.container(horizontal=True):
-            st.button(
-                "Start",
-                type="primary",
-                icon=":material/play_arrow:",
-                on_click=attempt,
-                args=(_PLACE, _start, config, device, name),
-            )
-            measure = partial(run_apart, run_trial, config=config.as_dict(), device=device)
-            st.button(
+            if pressed("Start", key="train.start", type="primary", icon=":material/play_arrow:") and succeeds(
+                _PLACE, start, config, device, name
+            ):
+                keys.open_run(name)
+                st.rerun()
+            if pressed(
                 "Measure the time",
+                key="train.measure",
                 icon=":material/timer:",
                 help="Trains for 5 seconds on the chosen device, without keeping anything.",
                 disabled=work.is_under_way(trial_key),
-                on_click=work.begin,
-                args=(trial_key, "The trial", measure),
-            )
+            ):
+                measure = partial(run_apart, run_trial, config=config.as_dict(), device=device)
+                work.begin(trial_key, "The trial", measure)
+                st.rerun()
         show_failure(_PLACE)
         with st.expander("The same from the command line", icon=":material/terminal:"):
             st.code(_command(config, device, name), language="bash", wrap_lines=True)
@@ -230,11 +230,6 @@ def _place(device: str) -> str:
 
 def _command(config: TrainConfig, device: str, name: str) -> str:
     return f"{train_command(shlex.quote(name), config.as_dict())} --device {device} --detach"
-
-
-def _start(config: TrainConfig, device: str, name: str) -> None:
-    start(config, device, name)
-    keys.open_run(name)
 
 
 def start(config: TrainConfig, device: str, name: str) -> None:
