@@ -7,6 +7,8 @@ faces that have all sixty-eight.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from fkd.crop import tight_boxes
@@ -61,9 +63,11 @@ def upright_frames(points_px: np.ndarray, schema: Schema) -> tuple[np.ndarray, n
 
 def eye_angles_deg(points_px: np.ndarray, schema: Schema) -> np.ndarray:
     """(n, k, 2) points to (n,) degrees by which the line through the eyes is tilted clockwise."""
-    left, right = (
-        points_px[:, [i for i, name in enumerate(schema.keypoints) if name.startswith(f"{side}_eye_")]].mean(axis=1)
-        for side in ("left", "right")
-    )
+    left, right = (points_px[:, _eye_points(schema.keypoints, side)].mean(axis=1) for side in ("left", "right"))
     across = left - right  # the subject's left eye has the larger x in an upright photo
     return np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+
+
+@cache
+def _eye_points(keypoints: tuple[str, ...], side: str) -> list[int]:
+    return [i for i, name in enumerate(keypoints) if name.startswith(f"{side}_eye_")]

@@ -34,8 +34,9 @@ _EYES_MM = 90.0  # between the outer corners, as in every synthetic head
 # What is taken for granted of distance (log-normal) and of how exact points are, in mm on the head.
 _DISTANCE_MM, _DISTANCE_SPREAD = 1000.0, 0.6
 _POINT_ERROR_MM = 1.8
-# Steps from the average head, and from the fit of the frame before, which come equally far.
-_STEPS, _STEPS_ON = 6, 2
+# Most steps from the average head, and from the fit of the frame before, which come equally far; and by how
+# many radians or standard deviations of a shape the last of them may move.
+_STEPS, _STEPS_ON, _SETTLED = 6, 2, 0.2
 # A fit that misses the points by more, on average over real faces it is 1.3, has gone astray and is begun anew.
 _ASTRAY_MM = 4.0
 
@@ -178,7 +179,7 @@ def _miss_mm(fit: HeadFit, seen_px: np.ndarray) -> float:
 
 
 def _improved(fit: HeadFit, seen_px: np.ndarray, steps: int) -> HeadFit:
-    """A fit after some Gauss-Newton steps; `seen_px` are the fitted points, from the middle of the picture."""
+    """A fit after up to some Gauss-Newton steps; `seen_px` are the fitted points, from the middle of the picture."""
     for _ in range(steps):
         projection = _Projection.of(fit)
         jacobian = _jacobian(fit, projection)
@@ -190,7 +191,10 @@ def _improved(fit: HeadFit, seen_px: np.ndarray, steps: int) -> HeadFit:
         gone[3:-4], gone[-1] = fit.shape, np.log(fit.distance_mm / _DISTANCE_MM)
         normal = weight * (jacobian.T @ jacobian) + np.diag(usual + 1e-9)
         residuals = (seen_px - projection.seen_px).ravel()
-        fit = _moved(fit, np.linalg.solve(normal, weight * (residuals @ jacobian) - usual * gone))
+        step = np.linalg.solve(normal, weight * (residuals @ jacobian) - usual * gone)
+        fit = _moved(fit, step)
+        if np.abs(step[:-4]).max() < _SETTLED:
+            break
     return fit
 
 

@@ -7,7 +7,8 @@
 
 A face is cut out by the points of the frame before, moved on by its speed, and the network looks once.
 Its own score says whether the face is still there; below that, the place is searched anew in the same
-frame. New faces are looked for with a share of the Haar search in some frames, so that no frame is late.
+frame. New faces are looked for with a share of the Haar search in some frames, so that no frame is late;
+the first frame is searched from large faces to small ones until somebody is found.
 
 Two faces whose points fall together were one person passing before another: the one that moved as
 expected keeps them, the other is awaited where its speed leads. What is lost keeps its number for a
@@ -18,8 +19,9 @@ All times are those of the frames, so a clip gives the same result at any speed 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,15 +42,16 @@ _SAME_FACE = 0.25
 _SPEED_MEMORY_S = 0.1
 # For so long a lost face is looked for where its speed leads; afterwards only a search finds it.
 _AWAITED_S = 0.5
-# Frames further apart than this, and the first one, leave time to search the whole frame at once.
+# Frames further apart than this leave time to search the whole frame at once.
 _SLOW_S = 0.2
+_SHARES_WHILE_ALONE = 2  # of a search in each frame that shows nobody, when the network has nothing to do
 # A look that lands further off a track's course, in sides, has to show the same person.
 _OWN_COURSE = 0.4
 # How far a lost face may have gone from where it was last expected, in sides, at once and per second.
 _REACH, _REACH_PER_S = 0.7, 3.0
 _LIKE_SIZE = 1.7
 _PORTRAIT_PX, _PORTRAIT_PART = 16, 0.65  # its side, and how much of a crop it shows: hardly any background
-_PORTRAIT_SHARE = 0.1  # of each new portrait in the one that is remembered
+_PORTRAIT_EVERY_S, _PORTRAIT_MEMORY_S = 0.1, 0.3  # how often it is taken anew, and for how long one is remembered
 _LIKENESS = 0.5  # of portraits, from which on a look far off its course may show the same person
 _CONFIRMING_LOOKS = 1
 
@@ -62,9 +65,9 @@ class TrackOptions:
     doubt_s: float = option(
         0.25, "Seconds for which a followed face may score too low to be a new one.", low=0.0, high=5.0
     )
-    search_every_s: float = option(0.5, "Seconds from one search for new faces to the next.", low=0.0, high=10.0)
+    search_every_s: float = option(0.6, "Seconds from one search for new faces to the next.", low=0.0, high=10.0)
     min_face: float = option(
-        0.06,
+        0.07,
         "Smallest face to look for, as a share of the frame's longer side; smaller takes longer.",
         low=0.02,
         high=1.0,
@@ -116,6 +119,7 @@ class _Track:
     point_scores: np.ndarray
     score: float
     portrait: np.ndarray
+    portrait_s: float
     velocity_px_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def expected_px(self, time_s: float) -> np.ndarray:
@@ -175,7 +179,7 @@ class Tracker:
             if track.seen_s == last_s or time_s - track.seen_s <= self.options.remember_s
         ]
         self._follow(frame, last_s)
-        self._find(frame, has_time=time_s - last_s > _SLOW_S)
+        self._find(frame, time_s - last_s)
         faces = [self._face(track, time_s) for track in self._tracks if track.seen_s == time_s]
         return Tracking(sorted(faces, key=lambda face: face.id), clock.milliseconds)
 
@@ -197,7 +201,7 @@ class Tracker:
         look = self._look(frame.image_gray_u8, boxes, angles, frame.clock)
         look = self._look_again(frame, look, boxes, angles)
         with frame.clock("match"):
-            found = [_Found.of(look, index, frame) for index in range(len(tracks))]
+            found = [_Found(look, index, frame) for index in range(len(tracks))]
             for track, face in self._owners(tracks, expected, found, frame.time_s):
                 self._update(track, face, frame.time_s)
 
@@ -227,9 +231,12 @@ class Tracker:
         candidates = []
         for track, points_px, face in zip(tracks, expected_px, found, strict=True):
             doubted = time_s - track.sure_s > self.options.doubt_s
-            away, likeness = _away(face.points_px, points_px), _likeness(track.portrait, face.portrait)
-            is_own = away < _OWN_COURSE or likeness > _LIKENESS
-            if is_own and face.score >= (self.options.find_score if doubted else self.options.keep_score):
+            away = _away(face.points_px, points_px)
+            if face.score < (self.options.find_score if doubted else self.options.keep_score):
+                continue
+            # Portraits cost time, and are looked at only where place alone does not decide.
+            likeness = _likeness(track.portrait, face.portrait) if len(tracks) > 1 or away >= _OWN_COURSE else 1.0
+            if away < _OWN_COURSE or likeness > _LIKENESS:
                 candidates.append((away + (1 - likeness) + (time_s - track.seen_s), track, face))
         owners: list[tuple[_Track, _Found]] = []
         for _, track, face in sorted(candidates, key=lambda candidate: candidate[0]):
@@ -243,7 +250,10 @@ class Tracker:
             speed = (face.points_px.mean(axis=0) - track.points_px.mean(axis=0)) / elapsed_s
             share = 1 - np.exp(-elapsed_s / _SPEED_MEMORY_S)
             track.velocity_px_s = track.velocity_px_s + share * (speed - track.velocity_px_s)
-        track.portrait = track.portrait + _PORTRAIT_SHARE * (face.portrait - track.portrait)
+        if (since_s := time_s - track.portrait_s) >= _PORTRAIT_EVERY_S:
+            share = 1 - np.exp(-since_s / _PORTRAIT_MEMORY_S)
+            track.portrait = track.portrait + share * (face.portrait - track.portrait)
+            track.portrait_s = time_s
         track.points_px, track.point_scores, track.score = face.points_px, face.point_scores, face.score
         track.seen_s = time_s
         if face.score >= self.options.find_score:
@@ -251,35 +261,52 @@ class Tracker:
 
     # Finding ---------------------------------------------------------------------------------------
 
-    def _find(self, frame: _Frame, has_time: bool) -> None:
-        """Look for faces that no track holds, and take lost ones up again."""
-        look = self._confirmed(frame, self._candidates(frame, has_time))
+    def _find(self, frame: _Frame, elapsed_s: float) -> None:
+        """Look for faces that no track holds; in the first frame, whose `elapsed_s` is infinite, until there is one."""
+        is_first = np.isinf(elapsed_s)
+        if _SLOW_S < elapsed_s < np.inf:
+            self._searched_s, self._shares_left = frame.time_s, 0
+            self._take_up(frame, self._search.everywhere)
+            return
+        for _ in range(SHARES if is_first else self._shares_now(frame.time_s)):
+            self._take_up(frame, self._search.next_share)
+            if is_first and self._visible(frame.time_s):
+                break
+
+    def _shares_now(self, time_s: float) -> int:
+        """How much of a search this frame gets: some every so often, and always while nobody or somebody is missing."""
+        if time_s - self._searched_s >= self.options.search_every_s:
+            self._searched_s, self._shares_left = time_s, SHARES
+        self._shares_left -= 1
+        visible = len(self._visible(time_s))
+        if not visible:
+            return _SHARES_WHILE_ALONE
+        return int(self._shares_left >= 0 or visible < len(self._tracks))
+
+    def _take_up(self, frame: _Frame, search: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Follow whatever faces a search finds from now on; those that were lost, under their old numbers."""
+        candidates = self._candidates(frame, search)
+        if not len(candidates):
+            return
+        look = self._confirmed(frame, candidates)
         with frame.clock("match"):
             for index in np.argsort(-look.scores):
                 visible = self._visible(frame.time_s)
                 held = any(_same_face(look.points_px[index], track.points_px) for track in visible)
                 if len(visible) < self.options.max_faces and not held:
-                    self._welcome(_Found.of(look, index, frame), frame.time_s)
+                    self._welcome(_Found(look, index, frame), frame.time_s)
 
-    def _candidates(self, frame: _Frame, has_time: bool) -> np.ndarray:
+    def _candidates(self, frame: _Frame, search: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """(n, 4) tight boxes where there may be a face that no track holds."""
         visible = self._visible(frame.time_s)
         room = self.options.max_faces - len(visible)
-        if not self._is_search_due(frame.time_s, has_time, len(visible)) or not room:
+        if not room:
             return np.empty((0, 4))
         with frame.clock("search"):
-            found = (self._search.everywhere if has_time else self._search.next_share)(frame.image_gray_u8)
+            found = search(frame.image_gray_u8)
         held = [tight_boxes_from_points(track.points_px[None], self._schema)[0] for track in visible]
         free = [box for box in found if not any(_covers(taken, box) for taken in held)]
         return np.array(free[:room]).reshape(-1, 4)
-
-    def _is_search_due(self, time_s: float, has_time: bool, visible: int) -> bool:
-        """Every so often one share in each of the next frames; in every frame while nobody or somebody is missing."""
-        if time_s - self._searched_s >= self.options.search_every_s:
-            self._searched_s, self._shares_left = time_s, 1 if has_time else SHARES
-        is_due = self._shares_left > 0 or visible < max(1, len(self._tracks))
-        self._shares_left = max(0, self._shares_left - 1)
-        return is_due
 
     def _confirmed(self, frame: _Frame, tight_xyxy: np.ndarray) -> Look:
         """Looks at those of (n, 4) candidates that are faces from every framing."""
@@ -298,7 +325,17 @@ class Tracker:
             self._update(best, face, time_s)
             return
         self._tracks.append(
-            _Track(self._next_id, time_s, time_s, time_s, face.points_px, face.point_scores, face.score, face.portrait)
+            _Track(
+                self._next_id,
+                time_s,
+                time_s,
+                time_s,
+                face.points_px,
+                face.point_scores,
+                face.score,
+                face.portrait,
+                time_s,
+            )
         )
         self._next_id += 1
 
@@ -318,15 +355,26 @@ class _Frame:
 class _Found:
     """One face that a look saw."""
 
-    points_px: np.ndarray
-    point_scores: np.ndarray
-    score: float
-    portrait: np.ndarray
+    look: Look
+    index: int
+    frame: _Frame
 
-    @classmethod
-    def of(cls, look: Look, index: int, frame: _Frame) -> _Found:
-        portrait = _portrait(frame.image_rgb_u8, look.crops_to_photo[index], look.crops_gray_u8.shape[1])
-        return cls(look.points_px[index], look.point_scores[index], float(look.scores[index]), portrait)
+    @property
+    def points_px(self) -> np.ndarray:
+        return self.look.points_px[self.index]
+
+    @property
+    def point_scores(self) -> np.ndarray:
+        return self.look.point_scores[self.index]
+
+    @cached_property
+    def score(self) -> float:
+        return float(self.look.scores[self.index])
+
+    @cached_property
+    def portrait(self) -> np.ndarray:
+        crop_size = self.look.crops_gray_u8.shape[1]
+        return _portrait(self.frame.image_rgb_u8, self.look.crops_to_photo[self.index], crop_size)
 
 
 def _gives_scores(model: LoadedModel) -> bool:
