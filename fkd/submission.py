@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fkd.data.dataset import Dataset
-from fkd.data.kaggle import COORDINATES, SIDE, load_kaggle_test
+from fkd.data.kaggle import COORDINATES, SIDE, UNLABELLED, load_kaggle_test
 from fkd.errors import FkdError
 from fkd.evaluate import predict_dataset
 from fkd.paths import written_aside
@@ -36,6 +36,7 @@ def make_submission(model: LoadedModel, folder: Path) -> list[tuple[str, float]]
     """
     if model.card.schema != KAGGLE15 or not model.card.training.get("config", {}).get("whole_picture"):
         raise FkdError(f"{model.card.name} was not trained on Kaggle's pictures; take weights such as kaggle15.")
+    _require_files(folder)
     asked = read_lookup(folder / LOOKUP)
     test = load_kaggle_test(folder)
     coordinates = np.clip(predict_dataset(model, test).reshape(len(test), -1), 0, SIDE)
@@ -43,10 +44,20 @@ def make_submission(model: LoadedModel, folder: Path) -> list[tuple[str, float]]
     return list(zip(asked["RowId"], coordinates[rows, columns].astype(float).round(4).tolist(), strict=True))
 
 
+def _require_files(folder: Path) -> None:
+    """`FkdError` that names, together, which of the competition's files are not there."""
+    wanted = ((UNLABELLED[0], UNLABELLED), (LOOKUP, (LOOKUP,)))
+    absent = [told for told, names in wanted if not any((folder / name).is_file() for name in names)]
+    if absent:
+        are = "is" if len(absent) == 1 else "are"
+        raise FkdError(
+            f"Kaggle's {' and '.join(absent)} {are} missing: put {UNLABELLED[0]} and {LOOKUP} of the competition into "
+            f"{folder}, or name the folder that has them with --folder."
+        )
+
+
 def read_lookup(path: Path) -> pd.DataFrame:
     """The values asked for, as texts in the columns `RowId`, `ImageId` and `FeatureName`."""
-    if not path.is_file():
-        raise FkdError(f"Kaggle's list of values is missing: put {LOOKUP} from the competition into {path.parent}.")
     try:
         table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")[list(_ASKED)]
     except (ValueError, KeyError, pd.errors.ParserError) as error:

@@ -98,7 +98,7 @@ def find_weights(name_or_path: str | Path) -> Path:
     if path.suffix != ".safetensors":
         path = weights_root() / f"{path.name}.safetensors"
     if not path.is_file():
-        known = ", ".join(list_weights()) or "none"
+        known = ", ".join(list_weights()) or "none; fetch the project's weights/ again, or set FKD_WEIGHTS"
         raise FkdError(f"There are no weights {str(name_or_path)!r}; in {weights_root()} there are: {known}.")
     return path
 

@@ -88,6 +88,11 @@ def lacks_pictures(root):
     (root / "test.zip").unlink()
 
 
+def lacks_both(root):
+    lacks_lookup(root)
+    lacks_pictures(root)
+
+
 def asks_for_another_picture(root):
     write_lookup(root, [(1, COORDINATES[0]), (9, COORDINATES[0])])
 
@@ -107,8 +112,9 @@ def asks_for_nothing(root):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lacks_lookup, "list of values is missing"),
-        (lacks_pictures, "put test.zip"),
+        (lacks_lookup, "Kaggle's IdLookupTable.csv is missing: put test.zip and IdLookupTable.csv of"),
+        (lacks_pictures, "Kaggle's test.zip is missing: put test.zip and IdLookupTable.csv of"),
+        (lacks_both, "Kaggle's test.zip and IdLookupTable.csv are missing"),
         (asks_for_another_picture, "RowId 2: there is no picture '9'"),
         (asks_for_another_point, "RowId 1: there is no coordinate 'left_ear_x'"),
         (asks_with_other_columns, "not Kaggle's list of values"),

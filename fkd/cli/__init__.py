@@ -27,14 +27,24 @@ COMMANDS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     chosen = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m fkd", description="Facial keypoint detection.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        module = importlib.import_module(f"fkd.cli.{name}")
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+    modules = {name: importlib.import_module(f"fkd.cli.{name}") for name in COMMANDS}
+    parser = argparse.ArgumentParser(
+        prog="python -m fkd",
+        description="Facial keypoint detection.",
+        epilog="\n".join(["commands:", *(f"  {name:12} {module.HELP}" for name, module in modules.items())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # argparse's own list breaks lines after long names
+    )
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", help="one of those below; each has a --help of its own"
+    )
+    for name, module in modules.items():
+        command = commands.add_parser(name, description=module.HELP)
         if name in chosen[:1]:  # the arguments of the others may need libraries that this one does without
             module.add_arguments(command)
             command.set_defaults(run_command=module.run)  # "run" is a flag of train
+    if not chosen:
+        parser.print_help(sys.stderr)
+        return 2
     args = parser.parse_args(chosen)
     try:
         with _progress_line():

@@ -89,7 +89,8 @@ def _weights() -> Iterator[Finding]:
         return
     names = list_weights()
     if not names:
-        yield False, True, "weights", f"none in {weights_root()}: fetch the project's weights/, or train: make help"
+        remedy = "fetch the project's weights/, or train: python -m fkd train --help"
+        yield False, True, "weights", f"none in {weights_root()}: {remedy}"
     for name in names:
         try:
             card = read_card(name)

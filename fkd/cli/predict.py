@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from fkd.schema import Schema
 
 HELP = "find the faces in photos and videos and their keypoints"
-_EPILOG = """exit status: 0 if at least one input could be read, the others being named and counted at the end;
-1 if none could, or on another failure; 2 on wrong use. Until its end, --out has another name, so that an
+_EPILOG = """exit status: 0 if every input gave a result; 1 if any failed, those being named and counted at the end
+while the results of the others are written; 2 on wrong use. Until its end, --out has another name, so that an
 interrupted command leaves nothing behind."""
 
 _BOX_COLUMNS = ("image", "x0", "y0", "x1", "y1")
@@ -58,14 +58,16 @@ class Tally:
     warnings: list[str] = field(default_factory=list)
     began_s: float = field(default_factory=time.monotonic)
 
-    def sentence(self) -> str:
-        """As in `12 photos and 1 video of 65 frames: 14 faces, 1 failure, 3.2 s`."""
+    def sentence(self, out: Path | None, drawn: Path | None) -> str:
+        """As in `12 photos and 1 video of 65 frames: 14 faces, 1 failure, 3.2 s; wrote faces.csv and drawn/`."""
         read = [_count(self.photos, "photo")] if self.photos or not self.videos else []
         if self.videos:
             read.append(f"{_count(self.videos, 'video')} of {_count(self.frames, 'frame')}")
         failures = f", {_count(len(self.errors), 'failure')}" if self.errors else ""
         seconds = time.monotonic() - self.began_s
-        return f"{' and '.join(read)}: {_count(self.faces, 'face')}{failures}, {seconds:.1f} s"
+        written = " and ".join([str(out)] * bool(out) + [f"{drawn}{os.sep}"] * bool(drawn))
+        wrote = f"; wrote {written}" if written else ""
+        return f"{' and '.join(read)}: {_count(self.faces, 'face')}{failures}, {seconds:.1f} s{wrote}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -111,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every input; 0 if at least one could be read."""
+    """Predict every input; 0 if each gave a result."""
     import fkd
     from fkd.options import from_flags
     from fkd.pipeline.clip import ClipOptions
@@ -139,8 +141,8 @@ def run(args: argparse.Namespace) -> int:
         raise FkdError(tally.errors[0] if len(inputs) == 1 else none)
     for sentence in (*tally.warnings, *tally.errors):
         print(f"fkd: {sentence}", file=sys.stderr)
-    print(f"fkd: {tally.sentence()}", file=sys.stderr)
-    return 0
+    print(f"fkd: {tally.sentence(args.out, args.draw)}", file=sys.stderr)
+    return 1 if tally.errors else 0
 
 
 def collect_inputs(paths: list[Path]) -> list[Input]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-HELP = "put a run's weights into weights/, measured on the held-out fold and with a card"
+HELP = "measure a run's weights and put them into weights/ with a card"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

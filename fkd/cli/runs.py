@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fkd.training.launch import RunView
 
-HELP = "list, show, stop, resume, rename, export and delete runs, and order those that wait"
+HELP = "list, show, stop, resume, rename, export, delete, move runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

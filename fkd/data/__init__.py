@@ -37,6 +37,9 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
 }
 
 
+_PUBLISHED = ("kaggle", "youtube_faces", "portraits68")  # sources that are read from files; the others are drawn
+
+
 def layout_of(folder: Path) -> str | None:
     """`kaggle` or `points68`, after the files in a folder; None for neither."""
     if any((folder / name).is_file() for name in LABELLED):
@@ -105,7 +108,7 @@ def _load(name: str) -> Dataset:
 def is_available(name: str) -> bool:
     """Whether the files of every part of `name` are in place."""
     return all(
-        part in ("synthetic15", "synthetic68")
+        (part in SOURCES and part not in _PUBLISHED)
         or (part in dataset_names() and layout_of(data_root() / part) is not None)
         for part in name.split("+")
     )

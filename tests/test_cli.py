@@ -1,0 +1,33 @@
+"""`python -m fkd` itself: what a person sees who knows no command yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from fkd.cli import COMMANDS, main
+
+TERMINAL_WIDTH = 80
+
+
+def test_without_a_command_each_is_listed_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    told = capsys.readouterr().err.splitlines()
+    for command in COMMANDS:
+        (line,) = (line for line in told if line.split()[:1] == [command])
+        assert len(line.split()) > 2 and len(line) < TERMINAL_WIDTH
+
+
+def test_an_unknown_command_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["detect"])
+    assert exit_info.value.code == 2
+    told = capsys.readouterr().err
+    assert "'detect'" in told and all(command in told for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main([command, "--help"])
+    assert exit_info.value.code == 0
+    assert f"usage: python -m fkd {command}" in capsys.readouterr().out
