@@ -53,7 +53,8 @@ class Row:
         mean_shape_rmse_px: what the constant mean shape scores on the same faces.
         mean_shape_nme: likewise.
         mean_shape_argmax_accuracy: likewise.
-        verdict: `beaten` where RMSE and NME are below the mean shape's, `not beaten`, or `is it`.
+        verdict: `beaten` where RMSE and NME are below the mean shape's, `not beaten`, or `the floor` where the
+            weights are a mean shape themselves.
         schema: which points.
         config_hash: tells configurations apart.
         command: what makes the run again.
@@ -143,7 +144,7 @@ def _rows(stored: dict[str, Any], shipped: dict[tuple[str, str], str]) -> list[R
 
 def _verdict(model: str, metrics: dict[str, Any], floor: dict[str, Any]) -> str:
     if model == FLOOR_MODEL:
-        return "is it"
+        return "the floor"
     return "beaten" if all(metrics[key] < floor[key] for key in ("rmse_px", "nme")) else "not beaten"
 
 
