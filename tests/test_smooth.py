@@ -63,6 +63,12 @@ def test_a_blink_is_let_through() -> None:
     assert (filtered(clip)[20:25, 37, 1] - SHAPE[37, 1]).max() > 0.6 * lid
 
 
+def test_one_point_that_trembles_more_than_the_others_is_held_as_well() -> None:
+    clip = np.repeat(SHAPE[None], 240, axis=0)
+    clip[:, 8] += np.random.default_rng(1).normal(0, 0.008 * EYES, (240, 2))
+    assert trembling(filtered(clip)[60:, 8:9]) < 0.18 * trembling(clip[60:, 8:9])
+
+
 def test_gain_and_cutoff_trade_steadiness_for_lag() -> None:
     clip, run = noisy_copies(), moving(30, 1.0)
     assert (

@@ -6,6 +6,9 @@
 The filter of Casiez, Roussel and Vogel ("1 € filter", CHI 2012) is a low-pass whose cutoff rises with
 speed: a point at rest is held still, one that moves is let through at once. Speeds are measured in
 sides of the face, so that one setting suits faces of any size at any frame rate.
+
+What one point moves by itself is for the most part the network's unsteadiness, what all points move
+together is not. So a point's speed is that of the whole face and, from where trembling ends, its own beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ import numpy as np
 
 from fkd.options import check, option
 from fkd.pipeline.track import TrackedFace
+
+# Speeds beside that of the face, in its sides a second, that points at rest do not reach but by trembling.
+_TREMBLING_SPEED = 0.04
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class OneEuro:
         else:
             speeds = (points - self._given) / elapsed_s
             self._speeds = self._speeds + _share(self.options.speed_cutoff_hz, elapsed_s) * (speeds - self._speeds)
-            sides_per_s = np.linalg.norm(self._speeds, axis=1, keepdims=True) / max(np.ptp(points, axis=0).max(), 1e-6)
+            sides_per_s = _sides_per_s(self._speeds, max(float(np.ptp(points, axis=0).max()), 1e-6))
             share = _share(self.options.min_cutoff_hz + self.options.speed_gain * sides_per_s, elapsed_s)
             # The first frames are averaged: else the noise of the very first would be let go but slowly.
             self._count += 1
@@ -83,3 +89,10 @@ def _share(cutoff_hz: np.ndarray | float, elapsed_s: float) -> np.ndarray | floa
     """How much of the way to a new value a first-order low-pass goes."""
     turns = 2 * np.pi * cutoff_hz * elapsed_s
     return turns / (1 + turns)
+
+
+def _sides_per_s(speeds_px_s: np.ndarray, side_px: float) -> np.ndarray:
+    """(k, 2) speeds to (k, 1) how fast each point is taken to move."""
+    together = speeds_px_s.mean(axis=0)
+    own = np.linalg.norm(speeds_px_s - together, axis=1, keepdims=True) / side_px
+    return np.linalg.norm(together) / side_px + np.maximum(0, own - _TREMBLING_SPEED)

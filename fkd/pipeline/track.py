@@ -53,7 +53,8 @@ _LIKE_SIZE = 1.7
 _PORTRAIT_PX, _PORTRAIT_PART = 16, 0.65  # its side, and how much of a crop it shows: hardly any background
 _PORTRAIT_EVERY_S, _PORTRAIT_MEMORY_S = 0.1, 0.3  # how often it is taken anew, and for how long one is remembered
 _LIKENESS = 0.5  # of portraits, from which on a look far off its course may show the same person
-_CONFIRMING_LOOKS = 1
+# A second look makes sure; a third one puts the points of a face's first frame where the next ones will see them.
+_CONFIRMING_LOOKS = 2
 
 
 @dataclass(frozen=True)
