@@ -3,11 +3,12 @@
 import streamlit as st
 
 from fkd.ui import frame
-from fkd.ui.train import actions, compare, keys, queue, setup, table, watch
+from fkd.ui.train import actions, address, compare, keys, queue, setup, table, watch
 
 frame.enter(__file__)
 
 st.title("Train a network", anchor=False)
+address.follow()
 match keys.choose_view():
     case keys.NEW:
         setup.show_setup()

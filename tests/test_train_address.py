@@ -44,22 +44,22 @@ def chosen(app: AppTest) -> tuple[str, list[str]]:
 
 
 def test_the_form_begins_with_the_data_of_the_address_and_a_recipe_made_for_them() -> None:
-    assert chosen(open_page(data="few")) == ("heatmap15", ["few"])
-    assert chosen(open_page(data="few", recipe="mlp")) == ("mlp", ["few"])
-    assert chosen(open_page(data="few", recipe="heatmap68")) == ("heatmap68", ["few"])
+    assert chosen(open_page(dataset="few")) == ("heatmap15", ["few"])
+    assert chosen(open_page(dataset="few", recipe="mlp")) == ("mlp", ["few"])
+    assert chosen(open_page(dataset="few", recipe="heatmap68")) == ("heatmap68", ["few"])
 
 
 def test_data_chosen_by_hand_take_those_of_the_address_away() -> None:
-    app = open_page(data="few")
+    app = open_page(dataset="few")
     next(widget for widget in app.multiselect if widget.label == "Data").set_value(["synthetic15"]).run()
     assert chosen(app) == ("heatmap15", ["synthetic15"])
-    assert "data" not in app.query_params
-    app.query_params["data"] = "few"
+    assert "dataset" not in app.query_params
+    app.query_params["dataset"] = "few"
     assert chosen(app.run()) == ("heatmap15", ["few"])
 
 
 def test_an_address_with_unknown_data_is_answered_in_a_sentence() -> None:
-    app = open_page(data="fewer")
+    app = open_page(dataset="fewer")
     assert app.error[0].value.startswith("There is no dataset 'fewer', perhaps few is meant")
     assert chosen(app)[0] == next(iter(RECIPES))
 
@@ -72,7 +72,7 @@ def test_other_points_than_a_recipe_is_made_for_are_told_of() -> None:
         "The recipe heatmap15 is made for 15 points; synthetic68 has 68, and all are learnt, better with "
         "whole_picture=false."
     )
-    app = open_page(data="few")
+    app = open_page(dataset="few")
     next(widget for widget in app.multiselect if widget.label == "Data").set_value(["synthetic68"]).run()
     assert app.info[0].value == remark(other)
 

@@ -205,11 +205,28 @@ def test_a_box_round_some_dots_opens_these_faces(page: Page, explore: str) -> No
     assert 0 < int(count) < N
 
 
+def test_an_open_face_is_on_the_screen(page: Page, explore: str) -> None:
+    page.goto(explore)
+    page.get_by_text("Most likely mislabelled").locator("xpath=../../..").get_by_role("button").first.click()
+    picture = page.get_by_test_id("stPlotlyChart")
+    expect(picture).to_be_in_viewport(ratio=0.6)
+    page.get_by_text("About this dataset").click()
+    expect(page.get_by_test_id("stMetric").first).to_be_visible()
+
+
+def test_a_run_begins_with_the_dataset_that_is_looked_at(page: Page, explore: str) -> None:
+    page.goto(explore)
+    page.get_by_role("button", name="Train on this").click()
+    expect(page).to_have_url(re.compile(r"/train\?dataset=kaggle"))
+    expect(page.get_by_text("kaggle · 15 points")).to_be_visible()
+    expect(page.get_by_role("radio", name="heatmap15")).to_be_checked()
+
+
 def test_the_page_fits_a_phone(page: Page, explore: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     for address in (explore, f"{explore}?face=2", f"{explore}?section=Missing+labels"):
         page.goto(address)
-        expect(page.get_by_test_id("stMetric").first).to_be_visible()
+        expect(page.get_by_test_id("stPlotlyChart").or_(page.get_by_test_id("stMetric")).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

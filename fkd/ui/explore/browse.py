@@ -37,7 +37,9 @@ def _group_name(group: str) -> str:
 
 def show_browser(source: Source, notes: Notes) -> None:
     """The grid of the chosen faces, or the one that the address names with its neighbours a key away."""
-    chosen = _choose(source)
+    row = keys.shown_face(len(source.faces))
+    with st.container() if row is None else st.expander("Filter and order", icon=":material/filter_list:"):
+        chosen = _choose(source)
     rows = choice.rows_of(source, chosen, notes)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_count(len(rows), len(source.faces)), width="stretch")
@@ -53,7 +55,6 @@ def show_browser(source: Source, notes: Notes) -> None:
         )
         offer_notes(source, notes)
     show_outcome()
-    row = keys.shown_face(len(source.faces))
     if row is not None:
         face.show_face(source, notes, row, rows)
     elif len(rows):

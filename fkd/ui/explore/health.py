@@ -40,6 +40,15 @@ class Figure(NamedTuple):
 
 
 def show_top(source: Source) -> None:
+    """The figures and answers, folded away while a face is open, so that it is on the screen."""
+    if keys.is_face_open(len(source.faces)):
+        with st.expander("About this dataset", icon=":material/query_stats:"):
+            _show(source)
+    else:
+        _show(source)
+
+
+def _show(source: Source) -> None:
     """Six figures, each with a button that opens the faces behind it, and the answers to the first questions."""
     strip, sentences = _computed(source.key, source)
     with st.container(horizontal=True, gap="small"):

@@ -86,6 +86,12 @@ def close_face() -> None:
     st.query_params.pop(FACE, None)
 
 
+def is_face_open(n: int) -> bool:
+    """Whether a face of a dataset of `n` is what the page shows; to be asked before its sections are drawn."""
+    section = st.session_state.get(SECTION) or st.query_params.get(SECTION, FACES)
+    return section == FACES and shown_face(n) is not None
+
+
 def shown_face(n: int) -> int | None:
     """The row in the address, when a dataset of `n` faces has it."""
     text = st.query_params.get(FACE, "")

@@ -17,7 +17,7 @@ from fkd.ui.explore import adding, keys
 from fkd.ui.waiting import follow, wait_for
 
 _PATIENCE_S = 1.0  # what is in the cache is there by then; for anything else the faces are shown first
-_SHORT = 11  # characters of a name below a small picture
+_SHORT = 10  # characters of a name below a small picture
 _STOP_READING, _STOP_JUDGING = "explore.stop.reading", "explore.stop.judging"
 
 
@@ -51,7 +51,7 @@ def choose_source() -> Source:
         name = st.selectbox("Dataset", names, key=keys.DATA, bind="query-params", on_change=keys.forget_view, width=260)
         wanted = adding.OWN if st.button("Add a dataset", icon=":material/add:") else None
         if st.button("Train on this", icon=":material/model_training:", help=f"A new run that learns from {name}."):
-            st.switch_page("pages/train.py", query_params={"data": name})
+            st.switch_page("pages/train.py", query_params={"dataset": name})
     adding.show_jobs()
     if all(other in SYNTHETIC for other in names):
         wanted = _say_how_to_begin() or wanted

@@ -1,4 +1,4 @@
-"""The data that another page chooses for a new run: the form behind `train?data=kaggle` begins with them."""
+"""The data that another page chooses for a new run: the form behind `train?dataset=kaggle` begins with them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fkd.errors import FkdError
 from fkd.training.recipes import RECIPES, fits, get_recipe, recipe_for
 from fkd.ui.train import form, keys
 
-DATA = "data"
+DATA = "dataset"  # `data` is the Explore page's own
 _FOLLOWED = "train.followed"  # the data that the form was last begun with for the address
 
 
 def follow() -> None:
-    """Begin the form with the data in the address, and a recipe for them; for the top of the page."""
+    """Begin the form with the data in the address, and a recipe for them; before any widget is drawn."""
     data = st.query_params.get(DATA)
     if not data or data == st.session_state.get(_FOLLOWED):
         return
@@ -26,8 +26,8 @@ def follow() -> None:
         st.error(str(error), icon=":material/error:")
         return
     st.session_state[_FOLLOWED] = data
+    st.session_state[keys.VIEW] = keys.NEW
     form.begin_with(replace(get_recipe(_recipe(data)), data=data))
-    st.rerun()
 
 
 def _recipe(data: str) -> str:

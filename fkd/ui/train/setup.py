@@ -41,7 +41,6 @@ _WITHOUT_EFFECT: dict[str, Any] = {
 
 def show_setup() -> None:
     """The whole of it."""
-    address.follow()
     left, right = st.columns([4, 7], gap="large")
     with left:
         recipe = _choose_recipe()
