@@ -197,6 +197,15 @@ def test_a_measured_trial_gives_the_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "not measured" in plan(app)
 
 
+def test_the_data_that_another_page_chose_stay_with_other_recipes_for_their_points(places: Path) -> None:
+    app = open_page(dataset="few")
+    for recipe in ("mlp", "cnn"):
+        app.radio(key=keys.RECIPE).set_value(recipe).run()
+        assert field(app, "multiselect", "Data").value == ["few"]
+    app.radio(key=keys.RECIPE).set_value("heatmap68").run()
+    assert field(app, "multiselect", "Data").value == ["synthetic68"]
+
+
 def test_without_data_rendered_faces_are_offered(places: Path) -> None:
     app = open_page(recipe="heatmap68")
     assert field(app, "multiselect", "Data").value == ["synthetic68"]

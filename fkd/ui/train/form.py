@@ -12,7 +12,7 @@ from fkd.errors import FkdError
 from fkd.paths import data_root
 from fkd.schema import get_schema
 from fkd.training.config import SECTIONS, TrainConfig
-from fkd.training.recipes import get_recipe
+from fkd.training.recipes import fits, get_recipe
 from fkd.ui.forms import fields_grid
 from fkd.ui.train import keys
 
@@ -31,12 +31,18 @@ def begin_with(config: TrainConfig) -> None:
 
 
 def base_config(recipe: str) -> TrainConfig:
-    """What the form began with: the recipe, or what `begin_with` gave since it was chosen."""
-    base = st.session_state.get(_BASE)
-    if base is None or base.recipe != recipe:
-        base = get_recipe(recipe)
-        st.session_state[_BASE] = base
-        st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    """What the form began with: the recipe, or what `begin_with` gave since it was chosen.
+
+    Data that were given with another recipe stay, where this one is made for their points.
+    """
+    before = st.session_state.get(_BASE)
+    if before is not None and before.recipe == recipe:
+        return before
+    base = get_recipe(recipe)
+    if before is not None and before.data != get_recipe(before.recipe).data and fits(recipe, before.data):
+        base = replace(base, data=before.data)
+    st.session_state[_BASE] = base
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     return base
 
 
