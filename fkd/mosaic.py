@@ -163,7 +163,7 @@ def overlay(
 
 def _assemble(tiles: list[np.ndarray], channels: np.ndarray) -> Mosaic:
     height, width = tiles[0].shape[:2]
-    columns = _columns(len(tiles))
+    columns = _columns(len(tiles), width)
     step = int(np.clip(_WIDTH_PX // columns, _SMALLEST_TILE, _LARGEST_TILE))
     gap = max(2, round(_GAP_SHARE * step))
     size = (step - gap, max(1, round((step - gap) * height / width)))
@@ -178,15 +178,17 @@ def _assemble(tiles: list[np.ndarray], channels: np.ndarray) -> Mosaic:
     return Mosaic(picture, channels, columns, tile_px, gap)
 
 
-def _columns(tiles: int) -> int:
+def _columns(tiles: int, width: int) -> int:
     """About half as many rows as columns, as wide as a page is, and the last row filled where that can be.
 
-    Of two numbers that suit as well the greater one is taken, so that the picture fits on a screen.
+    Of two numbers that suit as well the greater one is taken, so that the picture fits on a screen, but for
+    tiles `width` cells wide that would lose more than half of their cells.
     """
     wanted = np.sqrt(2 * tiles)
     near = range(max(int(wanted / 1.5), 1), max(int(wanted * 1.5), 4) + 1)
 
-    def badness(columns: int) -> tuple[int, float, int]:
-        return -tiles % columns, round(abs(float(np.log(columns / wanted))), 1), -columns
+    def badness(columns: int) -> tuple[int, float, bool, int]:
+        too_small = columns * width > 2 * _WIDTH_PX
+        return -tiles % columns, round(abs(float(np.log(columns / wanted))), 1), too_small, -columns
 
     return min(tiles, min(near, key=badness))

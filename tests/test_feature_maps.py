@@ -179,7 +179,20 @@ def test_the_epochs_of_a_run_can_be_compared(networks: Path) -> None:
     app = page(weights="run:mine", view="Compare")
     app.segmented_control(key="features.compare").set_value("Other weights").run()
     options = app.selectbox(key="features.other").options
-    assert {"run:mine@1", "run:mine@2"} <= set(options)
+    assert options[:2] == ["run:mine@1", "run:mine@2"]
+
+
+def test_another_network_is_compared_at_the_layer_most_alike_or_a_chosen_one(networks: Path) -> None:
+    app = page(weights="cnn", view="Compare", **{"features.layer": "convolution 2"})
+    app.segmented_control(key="features.compare").set_value("Other weights").run()
+    app.selectbox(key="features.other").set_value("resnet").run()
+    theirs = next(box for box in app.selectbox if box.label == "Its layer, as it has no convolution 2")
+    assert theirs.value == "stage 1, convolution"  # of stride 4, as the second convolution of the other
+    theirs.set_value("stem").run()
+    assert "**resnet** · stem" in texts(app)
+    app.selectbox(key="features.other").set_value("mlp").run()
+    theirs = next(box for box in app.selectbox if box.label == "Its layer, as it has no convolution 2")
+    assert theirs.value == "dense 1"
 
 
 def test_without_a_photo_the_page_says_what_to_do() -> None:

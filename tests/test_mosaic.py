@@ -50,6 +50,14 @@ def test_every_channel_has_its_tile_within_the_picture(count: int) -> None:
     assert len(np.unique(picture.centres_px, axis=0)) == count
 
 
+@pytest.mark.parametrize(
+    ("count", "cells", "columns"),
+    [(1, 8, 1), (16, 64, 8), (32, 64, 8), (48, 32, 12), (256, 4, 32), (256, 96, 16), (512, 24, 32)],
+)
+def test_a_grid_is_wide_with_filled_rows_and_details_stay_visible(count: int, cells: int, columns: int) -> None:
+    assert mosaic(np.zeros((count, cells, cells), np.float32)).columns == columns
+
+
 def test_dense_outputs_and_unchanging_maps_are_shown_too() -> None:
     assert mosaic(np.arange(10, dtype=np.float32)).rgb_u8.std() > 0
     assert mosaic(np.ones((3, 2, 2), np.float32)).rgb_u8.shape[2] == 3

@@ -45,7 +45,7 @@ def show_comparison(look: Look, layer: Layer) -> None:
     if other is None:
         return
     options = choose_look()
-    theirs = _same_layer(other.look, layer)
+    theirs = _choose_layer(other.look, layer) if what == _OTHER else layer.name
     ours_maps, their_maps = look.activations(layer.name), other.look.activations(theirs)
     _say_difference(look, other, ours_maps, their_maps)
     limits = _common_limits(ours_maps, their_maps, options.scale)
@@ -91,6 +91,7 @@ def _disturbed(look: Look) -> _Other:
 def _in_other_weights(look: Look) -> _Other | None:
     """The same face in other weights that take crops of the same size, so that both see the very same picture."""
     names = [name for name in _comparable(look.model.card) if name != look.weights]
+    names.sort(key=lambda name: _run_of(name) != _run_of(look.weights))  # the other epochs of a run come first
     if not names:
         st.info(
             "There are no other weights with the same points, crop and size; train a run with keep_every=10 on the "
@@ -100,6 +101,11 @@ def _in_other_weights(look: Look) -> _Other | None:
         return None
     other = Look(st.selectbox("Weights", names, key="features.other"), look.crop_gray_u8)
     return _Other(other, (look.weights, other.weights), look.points_px)
+
+
+def _run_of(weights: str) -> str:
+    """What weights share with the snapshots of their run."""
+    return weights.partition("@")[0]
 
 
 def _comparable(card: Card) -> list[str]:
@@ -118,10 +124,27 @@ def _fits(name: str, card: Card) -> bool:
     return (other.schema, other.input_size, other.crop) == (card.schema, card.input_size, card.crop)
 
 
-def _same_layer(other: Look, layer: Layer) -> str:
-    """The layer's name where the other network has it too; else the one in the same place of its table."""
+def _choose_layer(other: Look, layer: Layer) -> str:
+    """The layer of the other network: the one of the same name, or else one that is to be chosen."""
     names = [row.name for row in other.layers]
-    return layer.name if layer.name in names else names[-1]
+    if layer.name in names:
+        return layer.name
+    return st.selectbox(
+        f"Its layer, as it has no {layer.name}",
+        names,
+        index=nearest_layer(layer, other.layers),
+        key=f"features.theirs.{other.weights}.{layer.name}",
+    )
+
+
+def nearest_layer(layer: Layer, others: list[Layer]) -> int:
+    """Place of the first of the layers most alike: of the same shape, else of the nearest stride, else dense too."""
+
+    def unlikeness(other: Layer) -> tuple[bool, bool, float]:
+        apart = abs(np.log2(layer.stride / other.stride)) if layer.stride and other.stride else 0.0
+        return other.output_shape != layer.output_shape, (other.stride is None) != (layer.stride is None), apart
+
+    return min(range(len(others)), key=lambda place: unlikeness(others[place]))
 
 
 def _common_limits(ours: np.ndarray, theirs: np.ndarray, scale: str) -> np.ndarray | None:

@@ -43,8 +43,8 @@ def choose_layer(look: Look) -> Layer | None:
         height="content" if len(layers) <= _ROWS else _TALL_PX,
         placeholder="–",
         column_config={
-            "layer": st.column_config.TextColumn("Layer", width=170),
-            "kind": st.column_config.TextColumn("Kind", width=260),
+            "layer": st.column_config.TextColumn("Layer", width=150),
+            "kind": st.column_config.TextColumn("Kind", width=235),
             "output": st.column_config.TextColumn("Output", help="Channels × rows × columns"),
             "stride": st.column_config.NumberColumn("Stride", help="Pixels of the crop for each cell"),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
