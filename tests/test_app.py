@@ -137,6 +137,10 @@ def test_where_no_face_is_found_a_box_can_be_given_by_numbers(app: AppTest) -> N
     press(app, "Use this box")
     assert not app.error
     assert len(app.dataframe) == 1
+    assert app.info[0].value == "These points are for the box you gave, with left and right exchanged."
+    assert [field.value for field in app.number_input if field.label in ("Left", "Right")] == [200, 320]
+    press(app, "Use this box")
+    assert app.info[0].value == "These points are for the box you gave."
 
 
 def test_a_score_that_no_face_reaches_can_be_lowered_with_one_click(app: AppTest) -> None:

@@ -92,6 +92,17 @@ def test_larger_points_cover_more() -> None:
     assert small.sum() < large.sum()
 
 
+@pytest.mark.parametrize(("side", "low", "high"), [(300, 9, 9), (1280, 15, 18), (9000, 18, 25)])
+def test_labels_can_be_read_when_a_large_picture_is_shown_small(
+    monkeypatch: pytest.MonkeyPatch, side: int, low: int, high: int
+) -> None:
+    """As far as the face is not too small for them."""
+    sizes: list[int] = []
+    monkeypatch.setattr("fkd.pipeline.draw._text", lambda *arguments: sizes.append(arguments[-1]))
+    draw_faces(grey(side, side), [synthetic_face(500)], IBUG68, DrawOptions(**NOTHING, labels="names"))
+    assert sizes and low <= min(sizes) and max(sizes) <= high
+
+
 @pytest.mark.parametrize("labels", ["none", "names"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (300, 7)])
 def test_faces_beyond_the_picture_are_cut_off(shape: tuple[int, int], labels: str) -> None:

@@ -114,8 +114,12 @@ def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
 
 
 def _draw_labels(canvas: np.ndarray, face: Face, texts: Sequence[str], radius: float) -> None:
-    """Write beside each point, away from the middle of the face; a text that would cover another is left out."""
-    size = max(9, round(_face_px(face) * (0.024 if len(texts) > 30 else 0.035)))
+    """Write beside each point, away from the middle of the face; a text that would cover another is left out.
+
+    Like `_unit`, the size grows with the face, and can be read when a large picture is shown small.
+    """
+    share = _face_px(face) * (0.024 if len(texts) > 30 else 0.035)
+    size = round(max(9, share, min(3 * share, max(canvas.shape) / 75)))
     middle = face.points_px[:, 0].mean()
     taken = np.empty((0, 4))
     for (x, y), text in zip(face.points_px, texts, strict=True):

@@ -7,6 +7,7 @@ import streamlit as st
 from fkd.ui.photos import Analysis, Boxes, Photo
 
 _BOXES = "detect.boxes"
+_EXCHANGED = "detect.exchanged"  # of the session: by the photo's digest, which sides were typed in the wrong order
 MIN_SCORE = "min_score"
 HAAR = "haar"
 
@@ -75,11 +76,15 @@ def box_by_numbers(photo: Photo, analysis: Analysis) -> None:
 
 
 def _give_typed(digest: str) -> None:
-    """Give the box of the form; corners typed in the wrong order are put right, in the form too."""
-    for low, high in (("x0", "x1"), ("y0", "y1")):
+    """Give the box of the form; corners typed in the wrong order are exchanged, in the form too."""
+    exchanged = []
+    for low, high, sides in (("x0", "x1", "left and right"), ("y0", "y1", "top and bottom")):
         keys = f"{digest}.{low}", f"{digest}.{high}"
-        ordered = sorted(st.session_state[key] for key in keys)
-        st.session_state.update(zip(keys, ordered, strict=True))
+        typed = [st.session_state[key] for key in keys]
+        if typed[0] > typed[1]:
+            exchanged.append(sides)
+        st.session_state.update(zip(keys, sorted(typed), strict=True))
+    st.session_state.setdefault(_EXCHANGED, {})[digest] = exchanged
     x0, y0, x1, y1 = (st.session_state[f"{digest}.{corner}"] for corner in ("x0", "y0", "x1", "y1"))
     _give(digest, ((x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5),))
 
@@ -90,7 +95,10 @@ def _whole(analysis: Analysis) -> Boxes:
 
 
 def _told(photo: Photo, analysis: Analysis) -> str:
-    return "the whole photo" if given_boxes()[photo.digest] == _whole(analysis) else "the box you gave"
+    if given_boxes()[photo.digest] == _whole(analysis):
+        return "the whole photo"
+    exchanged = st.session_state.get(_EXCHANGED, {}).get(photo.digest)
+    return "the box you gave" + (f", with {' and '.join(exchanged)} exchanged" if exchanged else "")
 
 
 def _give(digest: str, boxes: Boxes) -> None:

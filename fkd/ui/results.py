@@ -21,18 +21,19 @@ from fkd.ui.plots import MODEBAR
 
 _STEPS = {"read": "Read", "detect": "Find faces", "crop": "Crop", "predict": "Predict", "draw": "Draw"}
 _FACES_AT_ONCE = 6
-_NAME_LENGTH = 16
+_NAME_LENGTH = 12
+_THUMBNAIL_PX = 112
 _TALLEST_PX = 800
 
 
 def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
-    """Small pictures of several photos with a button below each; the index of the one to show."""
+    """A row of small pictures of several photos with a button below each; the index of the one to show."""
     shown = st.session_state.get("detect.shown")
     digests = [photo.digest for photo, _ in pairs]
     index = digests.index(shown) if shown in digests else 0
-    with st.container(horizontal=True, gap="small", height=280 if len(pairs) > 12 else "content"):
+    with st.container(horizontal=True, gap="small", wrap=False):  # one row, so that the photo is seen below it
         for i, (photo, analysis) in enumerate(pairs):
-            with st.container(width=148, gap="xsmall"):
+            with st.container(width=_THUMBNAIL_PX, gap=None):
                 st.image(_thumbnail(analysis.preview_rgb_u8), width="stretch", alt=photo.name)
                 st.caption(count_faces(len(analysis.faces)))
                 st.button(
@@ -54,8 +55,9 @@ def show_photo(photo: Photo, analysis: Analysis, schema: Schema, drawing: DrawOp
     started = time.perf_counter()
     drawn_rgb_u8 = draw_faces(analysis.preview_rgb_u8, analysis.faces_on_preview(), schema, drawing)
     milliseconds = {**analysis.milliseconds, "draw": (time.perf_counter() - started) * 1000}
-    st.subheader(photo.name, anchor=False)
-    st.caption(f"{count_faces(len(analysis.faces))} · {analysis.width:,} × {analysis.height:,} px")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader(photo.name, anchor=False, width="content")
+        st.caption(f"{count_faces(len(analysis.faces))} · {analysis.width:,} × {analysis.height:,} px", width="content")
     st.image(
         drawn_rgb_u8, width=_shown_width(drawn_rgb_u8), output_format="JPEG", alt=f"{photo.name} with its keypoints"
     )
