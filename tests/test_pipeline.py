@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from fkd.crop import CropFrame, tight_boxes, transform
 from fkd.data.synthetic import render_face
+from fkd.errors import FkdError
 from fkd.pipeline.detect import Detections
 from fkd.pipeline.framing import eye_angles_deg, tight_boxes_from_points, upright_frames
 from fkd.pipeline.predict import Pipeline
@@ -109,12 +111,18 @@ def test_further_looks_correct_a_wrong_detection() -> None:
         pipeline = detecting(Pipeline(SeeingModel(), refinements=refinements), off)
         result = pipeline.run(photo((x, y, radius, 255)))
         assert np.abs(result.faces[0].points_px - true).max() < 1.5
-        np.testing.assert_array_equal(result.faces[0].box_xyxy, (off - 1).astype(np.float32))
+        np.testing.assert_allclose(result.faces[0].box_xyxy, tight_boxes(result.faces[0].points_px))
         frames.append(transform(np.full((1, 2), (SIZE - 1) / 2), result.crops_to_photo[0])[0])
     centre = (tight_boxes(true)[:2] + tight_boxes(true)[2:]) / 2
     before, after = (np.linalg.norm(frame - centre) for frame in frames)
     assert before > 10
     assert after < 1
+
+
+@pytest.mark.parametrize("name", ["holiday.jpg", Path("holiday.jpg")])
+def test_the_name_of_a_photo_is_told_how_to_be_read(name: str | Path) -> None:
+    with pytest.raises(FkdError, match=r"fkd\.images\.read_image\('holiday\.jpg'\)"):
+        Pipeline(SeeingModel())(name)  # type: ignore[arg-type]
 
 
 def test_a_given_box_is_believed_unless_the_points_contradict_it() -> None:

@@ -55,7 +55,7 @@ def test_tables_have_a_row_for_each_point_of_each_face(tmp_path: Path, ending: s
     table = pd.read_parquet(path) if ending == "parquet" else pd.read_csv(path)
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 2 * 15
-    assert table["face"].tolist() == [0] * 15 + [1] * 15
+    assert table["face"].tolist() == [1] * 15 + [2] * 15
     assert table["keypoint"].tolist() == list(KAGGLE15.keypoints) * 2
     second = table.iloc[16]
     assert (second["image"], second["x0"], second["x"], second["y"]) == ("groß/two.jpg", 0.5, 2.5, 3.5)

@@ -12,7 +12,7 @@ class Face:
     """One face, in pixels of the picture that was given.
 
     Attributes:
-        box_xyxy: (4,) float32: the detector's box, or the one the caller gave.
+        box_xyxy: (4,) float32: the tight box round the points, brow to chin and jaw to jaw, or the one that was given.
         score: 0 to 1: how sure the network is that there is a face.
         points_px: (k, 2) float32 x, y.
         point_scores: (k,) float32, 0 to 1: falls where a point is hidden or uncertain.

@@ -14,13 +14,16 @@ does not take for a face is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fkd.errors import FkdError
 from fkd.images import to_gray
 from fkd.pipeline.detect import HaarDetector, HaarOptions
 from fkd.pipeline.face import Face
+from fkd.pipeline.framing import tight_boxes_from_points
 from fkd.pipeline.look import Clock, Look, Looker, contradicted
 
 if TYPE_CHECKING:
@@ -86,17 +89,14 @@ class Pipeline:
 
         Raises:
             ValueError: when shape, dtype or a box is not as described.
-            FkdError: when this OpenCV has no cascade to look for faces with.
+            FkdError: for the name of a file instead of a picture, and when this OpenCV has no cascade to look for
+                faces with.
         """
         clock = Clock()
         _check_image(image_rgb_u8)
         with clock("detect"):
             image_gray_u8 = to_gray(image_rgb_u8)
-            if boxes is None:
-                found = self.detector(image_gray_u8)
-                shown, tight = found.boxes_xyxy, found.tight_xyxy
-            else:
-                shown = tight = _checked_boxes(boxes)
+            tight = self.detector(image_gray_u8).tight_xyxy if boxes is None else _checked_boxes(boxes)
         upright = np.zeros(len(tight))
         look = self.looker(image_gray_u8, tight, upright, clock)
         again = np.ones(len(look), bool)
@@ -106,9 +106,9 @@ class Pipeline:
             frames = self.looker.frames(look.subset(again))
             look = look.updated(again, self.looker(image_gray_u8, *frames, clock))
         if boxes is None:
-            kept = self._true_faces(look)
-            shown, look = shown[kept], look.subset(kept)
-        rows = zip(shown, look.scores, look.points_px, look.point_scores, strict=True)
+            look = look.subset(self._true_faces(look))
+            tight = tight_boxes_from_points(look.points_px, self.model.card.schema).astype(np.float32)
+        rows = zip(tight, look.scores, look.points_px, look.point_scores, strict=True)
         faces = [Face(box, float(score), points, scores) for box, score, points, scores in rows]
         return Result(faces, look.crops_gray_u8, look.crops_to_photo, clock.milliseconds)
 
@@ -125,6 +125,10 @@ class Pipeline:
 
 
 def _check_image(image_rgb_u8: np.ndarray) -> None:
+    if isinstance(image_rgb_u8, (str, Path)):
+        raise FkdError(
+            f"Faces are looked for in a picture, not under its name: pass fkd.images.read_image({str(image_rgb_u8)!r})."
+        )
     image = np.asarray(image_rgb_u8)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"image_rgb_u8: expected (h, w, 3) uint8, received {image.shape} {image.dtype}")

@@ -84,7 +84,7 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class TrackedFace(Face):
-    """A face of a video; its box is the tight box of its points.
+    """A face of a video.
 
     Attributes:
         id: the same in every frame that shows this face, counted from 1.

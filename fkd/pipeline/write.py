@@ -5,6 +5,10 @@
 
 JSON lines hold one photo, or one frame of a video, each; CSV and Parquet are one long table with a row
 for each keypoint of each face. A file appears under its name when it is complete, or not at all.
+
+Columns mean the same for photos and videos: `face` counts from 1, in a photo from left to right, in a video
+for as long as a face is followed; `x0, y0, x1, y1` is the tight box round its points, or the one that was
+given; `score` is the face's and `point_score` the keypoint's; `x, y` are pixels of the upright picture.
 """
 
 from __future__ import annotations
@@ -123,10 +127,10 @@ def checked_suffix(path: Path) -> str:
 
 
 def table_rows(photo: PhotoFaces, schema: Schema, columns: tuple[str, ...] = COLUMNS) -> Iterator[tuple]:
-    """The rows of a photo or frame in the long table; faces count from 0, those of a video have numbers."""
+    """The rows of a photo or frame in the long table; faces count from 1, those of a video have numbers."""
     place = (photo.image, photo.frame, photo.time_s) if columns == VIDEO_COLUMNS else (photo.image,)
-    for index, face in enumerate(photo.faces):
-        number = face.id if isinstance(face, TrackedFace) else index
+    for place_in_photo, face in enumerate(photo.faces, start=1):
+        number = face.id if isinstance(face, TrackedFace) else place_in_photo
         head = (*place, number, *_rounded(face.box_xyxy, 2), round(face.score, 4))
         for name, point, score in zip(schema.keypoints, face.points_px, face.point_scores, strict=True):
             yield (*head, name, *_rounded(point, 3), round(float(score), 4))
