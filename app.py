@@ -13,6 +13,7 @@ page = frame.navigation(
         st.Page("pages/detect.py", title="Detect", url_path="detect"),
         st.Page("pages/explore.py", title="Explore", url_path="explore"),
         st.Page("pages/train.py", title="Train", url_path="train"),
+        st.Page("pages/models.py", title="Models", url_path="models"),
         st.Page("pages/feature_maps.py", title="Feature maps", url_path="feature_maps"),
     ]
 )

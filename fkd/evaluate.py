@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,19 +20,22 @@ from fkd.data.dataset import Dataset
 from fkd.data.splits import BY_FOLD
 from fkd.errors import FkdError
 from fkd.metrics import face_nme, summarise
-from fkd.progress import steps
+from fkd.progress import parts, steps
+from fkd.runtime import Prediction
 from fkd.training.config import TrainConfig
 from fkd.training.faces import split_faces
 from fkd.weights import Card, LoadedModel
 
 SPLITS = ("test", "validation", "train", "published", "all")
 BOXES = ("true", "detect")
+BoxError = tuple[float, float, float]
+_NO_BOX_ERROR: BoxError = (0.0, 0.0, 1.0)
 # Boxes that are off by 10 % of their side, too large and too small by 15 %, and all of it at once.
 _BOX_ERRORS = tuple(
     (dx, dy, scale)
     for scale in (0.85, 1.0, 1.15)
     for dx, dy in ((0.0, 0.0), (0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1))
-    if (dx, dy, scale) != (0.0, 0.0, 1.0)
+    if (dx, dy, scale) != _NO_BOX_ERROR
 )
 _BATCH = 64
 
@@ -86,13 +89,20 @@ def evaluate(
             raise FkdError(f"The detector finds no face in the pictures of {dataset.name}; measure with true boxes.")
         summary = {"found": round(100 * float(found.mean()), 2)}
         rows, faces, predicted_px = rows[found], faces.subset(found), predicted_px[found]
+        errors = []
     else:
-        predicted_px, summary = predict_dataset(model, faces), {}
+        predicted_px, *others_px = _with_box_errors(model, faces, _BOX_ERRORS if box_errors else ())
+        errors, summary = [_mean_nme(other_px, faces) for other_px in others_px], {}
     summary = summarise(predicted_px, faces.points_px, faces.schema) | summary
-    if box_errors and boxes == "true":
-        shaken = np.mean([_mean_nme(predict_dataset(model, faces, error), faces) for error in _BOX_ERRORS])
-        summary["box_error_growth"] = round(100 * float(shaken / _mean_nme(predicted_px, faces) - 1), 2)
+    if errors:
+        summary["box_error_growth"] = round(100 * float(np.mean(errors) / _mean_nme(predicted_px, faces) - 1), 2)
     return Evaluation(summary, rows, predicted_px, int(seen_in_training(model.card, faces).sum()))
+
+
+def _with_box_errors(model: LoadedModel, faces: Dataset, box_errors: tuple[BoxError, ...]) -> list[np.ndarray]:
+    """What is predicted with true boxes, then with each error of them; the progress is that of the whole."""
+    told = f"measuring {model.card.name} on {faces.name}"
+    return [predict_dataset(model, faces, error) for error in parts(told, (_NO_BOX_ERROR, *box_errors))]
 
 
 def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
@@ -100,7 +110,7 @@ def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
 
 
 def predict_dataset(
-    model: LoadedModel, faces: Dataset, box_error: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR
 ) -> np.ndarray:
     """(n, k, 2) float32 points in the pixels of the dataset's pictures.
 
@@ -109,14 +119,21 @@ def predict_dataset(
         faces: rows with true points, which give the boxes.
         box_error: shift in x and y in sides of the crop's box, and factor of its size.
     """
-    predicted = [np.empty((0, len(faces.schema), 2), np.float32)]
+    return predict_with_scores(model, faces, box_error).points_px
+
+
+def predict_with_scores(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> Prediction:
+    """As `predict_dataset`, with the scores of points and faces."""
+    seen = [Prediction(np.empty((0, len(faces.schema), 2)), np.empty((0, len(faces.schema))), np.empty(0))]
     for start, matrices in steps("predicting points", list(_batched(crop_maps(model, faces, box_error)))):
         crops = [
             cut(image, matrix, model.card.input_size)
             for image, matrix in zip(faces.images_u8[start : start + _BATCH], matrices, strict=True)
         ]
-        predicted.append(transform(model.predict(np.stack(crops)).points_px, matrices))
-    return np.concatenate(predicted).astype(np.float32)
+        answer = model.predict(np.stack(crops))
+        seen.append(replace(answer, points_px=transform(answer.points_px, matrices)))
+    columns = zip(*(vars(part).values() for part in seen), strict=True)
+    return Prediction(*(np.concatenate(column).astype(np.float32) for column in columns))
 
 
 def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
@@ -129,8 +146,9 @@ def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
     pipeline = Pipeline(model)
     predicted_px = np.full(faces.points_px.shape, np.nan, np.float32)
     true_boxes = tight_boxes(faces.points_px)
-    for row, (image_u8, true_box) in enumerate(zip(faces.images_u8, true_boxes, strict=True)):
-        candidates = pipeline(np.repeat(image_u8[..., None], 3, axis=2))
+    for row in steps("searching for faces", range(len(faces))):
+        true_box = true_boxes[row]
+        candidates = pipeline(np.repeat(faces.images_u8[row][..., None], 3, axis=2))
         boxes = np.array([tight_boxes(face.points_px) for face in candidates]).reshape(-1, 4)
         apart = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] - true_box[:2] - true_box[2:], axis=1) / 2
         if len(apart) and apart.min() < (true_box[2:] - true_box[:2]).max() / 2:
@@ -151,7 +169,7 @@ def predict_mean_shape(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -
 
 
 def crop_maps(
-    model: LoadedModel, faces: Dataset, box_error: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR
 ) -> np.ndarray:
     """(n, 2, 3) maps from the network's crop to the dataset's pictures.
 

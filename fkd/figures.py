@@ -57,15 +57,15 @@ def keypoints_figure(faces: Dataset, predicted_px: np.ndarray, title: str) -> np
     draw = ImageDraw.Draw(figure)
     draw.text((_MARGIN, 18), title, fill=_INK, font=_font(22))
     _legend(draw, (_MARGIN, 54), {"true": TRUTH_COLOUR, "predicted": PREDICTION_COLOUR})
-    for place, cell in enumerate(_cells(shown, predicted_px)):
+    for place, cell in enumerate(face_cells(shown, predicted_px)):
         x, y = _MARGIN + place % columns * step_x, 86 + place // columns * step_y
         figure.paste(Image.fromarray(cell), (x, y))
         draw.text((x, y + CELL_PX + 5), f"NME {100 * errors[place]:.1f} %", fill=_FAINT, font=_font(15))
     return np.asarray(figure)
 
 
-def _cells(faces: Dataset, predicted_px: np.ndarray) -> list[np.ndarray]:
-    """Each face as it fills a (CELL_PX, CELL_PX, 3) cell, with both sets of points."""
+def face_cells(faces: Dataset, predicted_px: np.ndarray) -> list[np.ndarray]:
+    """Each face as it fills a (CELL_PX, CELL_PX, 3) cell, with true (green) and predicted points (magenta)."""
     maps = CropFrame(1.0).matrices(_within(faces), CELL_PX)
     radius = 2.6 if len(faces.schema) > 30 else 4.0
     cells = []

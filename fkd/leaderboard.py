@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from fkd.errors import FkdError
 from fkd.paths import results_root, written_aside
+from fkd.progress import steps
 
 if TYPE_CHECKING:
     from fkd.training.run import RunFolder
@@ -55,6 +56,7 @@ class Row:
         mean_shape_argmax_accuracy: likewise.
         verdict: `beaten` where RMSE and NME are below the mean shape's, `not beaten`, or `the floor` where the
             weights are a mean shape themselves.
+        milliseconds: processor time that torch needs for one crop on one thread; None where it was not measured.
         schema: which points.
         config_hash: tells configurations apart.
         command: what makes the run again.
@@ -77,6 +79,7 @@ class Row:
     mean_shape_nme: float
     mean_shape_argmax_accuracy: float
     verdict: str
+    milliseconds: float | None
     schema: str
     config_hash: str
     command: str
@@ -132,6 +135,7 @@ def read_result(name: str) -> dict[str, Any]:
 def _rows(stored: dict[str, Any], shipped: dict[tuple[str, str], str]) -> list[Row]:
     same = {key: stored[key] for key in ("name", "recipe", "schema", "parameters", "epochs", "minutes")}
     same |= {key: stored[key] for key in ("images_per_s", "config_hash", "command")}
+    same["milliseconds"] = stored.get("milliseconds")
     same["weights"] = shipped.get((stored["name"], stored["config_hash"]), "")
     rows = []
     for data, measured in stored["measured"].items():
@@ -152,7 +156,9 @@ def sort_rows(rows: Sequence[Row], column: str) -> list[Row]:
     """By one column, the best first; `FkdError` names the columns."""
     if column not in SORTABLE:
         raise FkdError(f"There is no column {column!r} to sort by; there are {', '.join(SORTABLE)}.")
-    return sorted(rows, key=lambda row: getattr(row, column), reverse=column in _LARGER_IS_BETTER)
+    known = [row for row in rows if getattr(row, column) is not None]
+    known.sort(key=lambda row: getattr(row, column), reverse=column in _LARGER_IS_BETTER)
+    return known + [row for row in rows if getattr(row, column) is None]
 
 
 def add_result(folder: RunFolder) -> Path:
@@ -161,14 +167,30 @@ def add_result(folder: RunFolder) -> Path:
     Raises:
         FkdError: the run has no weights yet, or its data is missing.
     """
-    result = _measured(folder)
-    path = results_root() / f"{folder.name}.json"
+    return _write_result(_measured(folder))
+
+
+def add_times() -> list[Path]:
+    """Measure how long the network of every result takes for one crop, all on this machine, and write their files."""
+    from fkd.bench.predict import time_network
+
+    written = []
+    for result in steps("measuring speed", [read_result(name) for name in result_names()]):
+        config = result["config"]
+        spent = time_network(config["model"], result["schema"], config["input_size"], config["model_args"])
+        written.append(_write_result({**result, "milliseconds": spent}))
+    return written
+
+
+def _write_result(result: dict[str, Any]) -> Path:
+    path = results_root() / f"{result['name']}.json"
     with written_aside(path) as aside:
         aside.write_text(_to_json(result), encoding="utf-8")
     return path
 
 
 def _measured(folder: RunFolder) -> dict[str, Any]:
+    from fkd.bench.predict import time_network
     from fkd.data import load_dataset
     from fkd.training.provenance import fingerprint
     from fkd.weights import load_torch_model
@@ -192,6 +214,9 @@ def _measured(folder: RunFolder) -> dict[str, Any]:
         "config": config,
         "config_hash": config_hash(config),
         "data_hash": made_with.get("data_hash") or fingerprint(load_dataset(config["data"])),
+        "milliseconds": time_network(
+            config["model"], model.card.schema.name, config["input_size"], model.card.model_args
+        ),
         "commit": made_with.get("commit"),
         "versions": model.card.training["versions"],
         "measured": {data: _measure(model, data) for data in config["data"].split("+")},

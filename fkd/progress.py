@@ -48,6 +48,22 @@ def steps(what: str, items: Collection[T]) -> Iterator[T]:
     report(what, 1.0)
 
 
+def parts(what: str, items: Collection[T]) -> Iterator[T]:
+    """The items one by one; whatever is reported for one of them counts as its share of all, under one name."""
+    outer = _listener.get()
+    for done, item in enumerate(items):
+
+        def hear(_: str, share: float, done: int = done) -> None:
+            if outer is not None:
+                outer(what, (done + share) / len(items))
+
+        token = _listener.set(hear)
+        try:
+            yield item
+        finally:
+            _listener.reset(token)
+
+
 class Watch:
     """A listener that remembers the step under way and estimates how long it will still take."""
 

@@ -10,15 +10,19 @@ do; the median is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+from fkd.crop import CropFrame
 from fkd.export import drawn_crops
-from fkd.runtime import LoadedModel, Prediction
-from fkd.weights import load_model, load_torch_model
+from fkd.models import create_model
+from fkd.runtime import LoadedModel, Prediction, TorchModel
+from fkd.schema import get_schema
+from fkd.weights import Card, load_model, load_torch_model
 
 HEADLINE = "torch fp32 / onnxruntime, milliseconds for one crop"
 WEIGHTS = "ibug68"
@@ -34,16 +38,12 @@ def measure(weights: str = WEIGHTS, rounds: dict[int, int] | None = None) -> dic
     """
     sides = _sides(weights)
     crops = drawn_crops(load_torch_model(weights).card)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with _one_torch_thread():
         milliseconds = {
             str(count): _time(sides, np.resize(crops, (count, *crops.shape[1:])), repeats)
             for count, repeats in (rounds or _ROUNDS).items()
         }
         answers = {name: predict(crops).points_px for name, predict in sides.items()}
-    finally:
-        torch.set_num_threads(before)
     one = next(iter(milliseconds.values()))
     return {
         "bench": "predict",
@@ -58,10 +58,38 @@ def measure(weights: str = WEIGHTS, rounds: dict[int, int] | None = None) -> dic
     }
 
 
-def _sides(weights: str) -> dict[str, Callable[[np.ndarray], Prediction]]:
-    def direct(model: LoadedModel) -> Callable[[np.ndarray], Prediction]:
-        return lambda crops: model.predict(crops, flip=False)
+def time_one_crop(weights: str, runtimes: Sequence[str], rounds: int = 40) -> dict[str, float]:
+    """Median milliseconds of processor time that each of some runtimes needs for one crop on one thread."""
+    sides = {runtime: _direct(load_model(weights, runtime=runtime, threads=1)) for runtime in runtimes}
+    crop = drawn_crops(load_torch_model(weights).card)[:1]
+    with _one_torch_thread():
+        return _time(sides, crop, rounds)
 
+
+def time_network(model: str, schema: str, input_size: int, model_args: dict[str, Any], rounds: int = 20) -> float:
+    """The same of a network that was never trained, with torch: time follows from its shape alone."""
+    card = Card("", get_schema(schema), model, input_size, CropFrame(1.0), model_args)
+    network = create_model(model, len(card.schema), input_size, **model_args).eval().requires_grad_(False)
+    crop = np.zeros((1, input_size, input_size), np.uint8)
+    with _one_torch_thread():
+        return _time({"torch": _direct(TorchModel(card, network))}, crop, rounds)["torch"]
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _direct(model: LoadedModel) -> Callable[[np.ndarray], Prediction]:
+    return lambda crops: model.predict(crops, flip=False)
+
+
+def _sides(weights: str) -> dict[str, Callable[[np.ndarray], Prediction]]:
     in_bf16 = load_torch_model(weights)
     in_bf16.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -70,8 +98,8 @@ def _sides(weights: str) -> dict[str, Callable[[np.ndarray], Prediction]]:
             return in_bf16.predict(crops, flip=False)
 
     return {
-        "onnxruntime": direct(load_model(weights, runtime="onnx", threads=1)),
-        "torch_fp32": direct(load_torch_model(weights)),
+        "onnxruntime": _direct(load_model(weights, runtime="onnx", threads=1)),
+        "torch_fp32": _direct(load_torch_model(weights)),
         "torch_bf16": bf16,
     }
 

@@ -20,7 +20,7 @@ _REDRAWN_EVERY_S, _LOGGED_EVERY_S = 0.2, 10.0
 _SILENT_S = 2.0  # what takes longer says in a log too what it is about
 COMMANDS = (
     *("predict", "train", "runs", "evaluate", "leaderboard", "submit"),
-    *("promote", "export", "data", "bench", "doctor"),
+    *("promote", "card", "export", "data", "bench", "doctor"),
 )
 
 

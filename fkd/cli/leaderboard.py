@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--add", nargs="+", default=[], metavar="RUN", help="measure runs and write results/RUN.json, a tracked file"
     )
+    parser.add_argument("--time", action="store_true", help="measure the speed of all on this machine and store it")
     parser.add_argument("--sort", metavar="COLUMN", help="order by one column of --json, the best first")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put it between the marks of a Markdown file")
@@ -22,12 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from fkd.errors import FkdError
-    from fkd.leaderboard import add_result, as_markdown, as_text, put_between_marks, read_results, sort_rows
+    from fkd.leaderboard import add_result, add_times, as_markdown, as_text, put_between_marks, read_results, sort_rows
     from fkd.paths import results_root, written_aside
     from fkd.training.run import RunFolder
 
     for folder in [RunFolder.open(name) for name in args.add]:
         print(f"wrote {add_result(folder)}", flush=True)
+    if args.time:
+        for path in add_times():
+            print(f"wrote {path}", flush=True)
     rows = read_results()
     if not rows:
         raise FkdError(f"There are no results in {results_root()}; python -m fkd leaderboard --add RUN makes some.")

@@ -86,5 +86,5 @@ def choose_weights() -> str:
         st.caption(f":material/warning: Its scores come {NO_SCORES}.")
     about = st.popover("About these weights", icon=":material/info:", width="stretch", on_change="rerun")
     if about.open:
-        about.markdown(render_card(weights), anchors=False)
+        about.markdown(render_card(weights, pictures=False), anchors=False)
     return weights

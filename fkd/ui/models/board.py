@@ -1,0 +1,60 @@
+"""The leaderboard of all recipes and weights."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from fkd.leaderboard import Row
+
+_COLUMNS = {
+    "name": st.column_config.TextColumn("Run", pinned=True),
+    "weights": st.column_config.TextColumn("Weights", help="Shipped weights that the run became."),
+    "recipe": st.column_config.TextColumn("Recipe"),
+    "data": st.column_config.TextColumn("Faces of"),
+    "nme": st.column_config.NumberColumn(
+        "NME, %", format="%.2f", help="Mean point error in percent of the distance of the outer eye corners."
+    ),
+    "rmse_px": st.column_config.NumberColumn("RMSE, px", format="%.2f", help="Of a face scaled to 96 pixels."),
+    "fr8": st.column_config.NumberColumn("FR@8, %", format="%.2f", help="Share of faces with an NME above 8 %."),
+    "argmax_accuracy": st.column_config.NumberColumn(
+        "Argmax, %", format="%.1f", help="How often the largest coordinate is the true one; it means little."
+    ),
+    "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
+    "milliseconds": st.column_config.NumberColumn(
+        "ms a face", format="%.2f", help="Processor time of one crop with torch on one thread."
+    ),
+    "minutes": st.column_config.NumberColumn("Training, min", format="%.1f"),
+    "verdict": st.column_config.TextColumn(
+        "Mean shape", help="Whether RMSE and NME are below those of the constant mean shape on the same faces."
+    ),
+}
+EVERY = "all"
+
+
+def show_board(rows: list[Row]) -> None:
+    """All rows, or those of one dataset; a click on a heading sorts."""
+    datasets = list(dict.fromkeys(row.data for row in rows))
+    shown = st.segmented_control(
+        "Faces of",
+        [EVERY, *datasets],
+        default=EVERY,
+        required=True,
+        key="board",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    st.dataframe(
+        board_table([row for row in rows if shown in (EVERY, row.data)]),
+        hide_index=True,
+        height="content",
+        column_config=_COLUMNS,
+        placeholder="–",
+    )
+    st.caption("Measured on held-out faces with true boxes. Click on a heading to sort by it.")
+
+
+def board_table(rows: list[Row]) -> pd.DataFrame:
+    """One row each, the best NME of each dataset first."""
+    table = pd.DataFrame([vars(row) for row in rows])
+    return table.sort_values(["schema", "data", "nme"], kind="stable").reset_index(drop=True)[list(_COLUMNS)]
