@@ -22,6 +22,9 @@ from fkd.errors import FkdError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"})
 MAX_PIXELS = 160_000_000
+# A picture is dark whose lightest hundredth does not reach the one, and is lightened until that has the other.
+_DARK, _LIGHT = 100, 200
+_LIGHT_ROWS = 60  # of how many rows the lightness is told
 
 
 def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarray:
@@ -50,6 +53,16 @@ def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarra
         # Each decoder has its own ways to fail with a damaged file: OSError, struct.error, ValueError and more.
         except Exception as error:
             raise FkdError(f"{name} is damaged or cut short; copy or save the picture again.") from error
+
+
+def lighted(image_gray_u8: np.ndarray) -> np.ndarray:
+    """A (h, w) uint8 picture as it is, or, where even its lightest parts are dark, multiplied until they are light.
+
+    Cascades and networks see no faces in what is much darker than photos are.
+    """
+    step = max(1, min(image_gray_u8.shape) // _LIGHT_ROWS)
+    light = float(np.percentile(image_gray_u8[::step, ::step], 99))
+    return cv2.convertScaleAbs(image_gray_u8, alpha=_LIGHT / max(light, 8.0)) if light < _DARK else image_gray_u8
 
 
 def to_gray(image_rgb_u8: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fkd.errors import FkdError
-from fkd.images import list_images, read_image, to_gray
+from fkd.images import lighted, list_images, read_image, to_gray
 
 ROTATED_CLOCKWISE = 6  # EXIF: turn by 90 degrees clockwise to see it upright
 
@@ -164,3 +164,12 @@ def test_folders_are_listed_in_order_without_what_is_hidden(tmp_path: Path) -> N
 def test_grey_weighs_colours_as_the_eye_does() -> None:
     colours = np.array([[[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
     assert to_gray(colours).tolist() == [[255, 76, 150, 29]]
+
+
+def test_a_dark_picture_is_lightened_and_any_other_left_alone() -> None:
+    light, dark = RGB[..., 0], RGB[..., 0] // 8
+    assert lighted(light) is light
+    brightest = lighted(dark).max()
+    assert 190 <= brightest <= 255
+    np.testing.assert_allclose(lighted(dark), dark * (brightest / dark.max()), atol=1)
+    assert lighted(np.zeros((3, 5), np.uint8)).max() == 0

@@ -73,6 +73,24 @@ def test_a_head_that_tilts_keeps_its_points(model: LoadedModel, anna: Actor) -> 
         assert nearest(faces, true)[1] < 0.07 * anna.eyes_px
 
 
+@pytest.mark.parametrize("degrees", [-45, -30, 30, 45])
+def test_a_head_that_is_tilted_from_the_start_is_found(model: LoadedModel, anna: Actor, degrees: float) -> None:
+    turn = cv2.getRotationMatrix2D((200, 170), -degrees, 1.0)
+    upright = scene((anna, 200, 170))
+    frame = cv2.warpAffine(upright, turn, upright.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    seen = follow(Tracker(model), [frame] * 12)
+    true = points_of(anna, 200, 170) @ turn[:, :2].T + turn[:, 2]
+    assert nearest(seen[-1], true)[1] < 0.07 * anna.eyes_px
+
+
+def test_a_face_in_the_dark_is_followed(model: LoadedModel, anna: Actor) -> None:
+    frames = [(0.12 * scene((anna, 200 + 3.0 * i, 180))).astype(np.uint8) for i in range(6)]
+    seen, (fresh,) = follow(Tracker(model), frames), Pipeline(model)(frames[-1])
+    true = points_of(anna, 215, 180)
+    assert nearest(seen[-1], true)[1] < 0.08 * anna.eyes_px
+    assert nearest(seen[-1], fresh.points_px)[1] < 0.05 * anna.eyes_px
+
+
 def test_a_face_that_leaves_is_dropped_and_known_again_when_it_comes_back_soon(model: LoadedModel, anna: Actor) -> None:
     tracker, there = Tracker(model), scene((anna, 240, 180))
     assert follow(tracker, [there] * 5)[-1]

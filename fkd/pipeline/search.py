@@ -15,6 +15,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fkd.crop import invert, transform
 from fkd.pipeline.detect import load_cascade, suppress_overlaps, tight_from_haar
 
 _WINDOW_PX = 24  # the cascade's smallest; a frame is scaled until its smallest face is as large
@@ -50,11 +51,24 @@ class FaceSearch:
         """(n, 4) tight boxes of faces of all sizes, in pixels of the frame, surest first."""
         return self._sizes(image_gray_u8, (0, _LAST_STEP))
 
-    def next_share(self, image_gray_u8: np.ndarray) -> np.ndarray:
-        """As `everywhere`, for a small part of the work; `SHARES` calls in a row cover all sizes, large ones first."""
+    @property
+    def rounds(self) -> int:
+        """How often `next_share` has covered all sizes."""
+        return self._turn // SHARES
+
+    def next_share(self, image_gray_u8: np.ndarray, angle_deg: float = 0.0) -> np.ndarray:
+        """As `everywhere`, for a small part of the work; `SHARES` calls in a row cover all sizes, large ones first.
+
+        Args:
+            image_gray_u8: (h, w) uint8.
+            angle_deg: by how much the faces that are looked for are tilted clockwise; a cascade knows upright ones
+                only. The boxes are then those of the upright face, round its middle in the frame.
+        """
         steps = _SHARES[self._turn % SHARES]
         self._turn += 1
-        return self._sizes(image_gray_u8, steps)
+        if not angle_deg:
+            return self._sizes(image_gray_u8, steps)
+        return self._tilted(image_gray_u8, steps, angle_deg)
 
     def near(self, image_gray_u8: np.ndarray, tight_xyxy: np.ndarray) -> np.ndarray:
         """(n, 4) tight boxes of faces about as large as a (4,) one and not far from it."""
@@ -71,9 +85,22 @@ class FaceSearch:
         found = self._windows(part, _NEAR_FACE_PX / max(side, 1.0), windows)
         return found + np.tile(first, 2)
 
-    def _sizes(self, image_gray_u8: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
+    def _sizes(self, image_gray_u8: np.ndarray, steps: tuple[int, int], longer_px: int | None = None) -> np.ndarray:
         low, high = (min(_WINDOW_PX * _SCALE_FACTOR**step, _LARGEST_WINDOW_PX) for step in steps)
-        return self._windows(image_gray_u8, _WINDOW_PX / (self._min_face * max(image_gray_u8.shape)), (low, high))
+        ratio = _WINDOW_PX / (self._min_face * (longer_px or max(image_gray_u8.shape)))
+        return self._windows(image_gray_u8, ratio, (low, high))
+
+    def _tilted(self, image_gray_u8: np.ndarray, steps: tuple[int, int], angle_deg: float) -> np.ndarray:
+        """Boxes from the frame turned back by an angle, whole, on as large a canvas as that takes."""
+        height, width = image_gray_u8.shape
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
+        extent = np.ceil(np.abs(turn[:, :2]) @ (width, height)).astype(int)
+        turn[:, 2] += (extent - (width, height)) / 2
+        turned = cv2.warpAffine(image_gray_u8, turn, (int(extent[0]), int(extent[1])))
+        boxes = self._sizes(turned, steps, max(height, width))
+        centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+        centre = transform(centre, invert(turn))
+        return np.concatenate([centre - half, centre + half], axis=1)
 
     def _windows(self, image_gray_u8: np.ndarray, ratio: float, windows_px: tuple[float, ...]) -> np.ndarray:
         """(n, 4) tight boxes from squares of these sizes in the picture made `ratio` times as large."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fkd.crop import cut
-from fkd.images import to_gray
+from fkd.images import lighted, to_gray
 from fkd.options import check, option
 from fkd.pipeline.face import Face
 from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
@@ -44,7 +44,9 @@ _SPEED_MEMORY_S = 0.1
 _AWAITED_S = 0.5
 # Frames further apart than this leave time to search the whole frame at once.
 _SLOW_S = 0.2
-_SHARES_WHILE_ALONE = 2  # of a search in each frame that shows nobody, when the network has nothing to do
+# While a frame shows nobody and the network has nothing to do: how many shares of a search it gets, and by how
+# much the faces are tilted that one search after the other is for.
+_SHARES_WHILE_ALONE, _TILTS_DEG = 2, (0.0, 32.0, -32.0)
 # A look that lands further off a track's course, in sides, has to show the same person.
 _OWN_COURSE = 0.4
 # How far a lost face may have gone from where it was last expected, in sides, at once and per second.
@@ -172,7 +174,7 @@ class Tracker:
         last_s, self._time_s = self._time_s, time_s
         clock = Clock()
         with clock("gray"):
-            image_gray_u8 = to_gray(image_rgb_u8)
+            image_gray_u8 = lighted(to_gray(image_rgb_u8))
         frame = _Frame(image_rgb_u8, image_gray_u8, time_s, clock)
         self._tracks = [
             track
@@ -270,7 +272,9 @@ class Tracker:
             self._take_up(frame, self._search.everywhere)
             return
         for _ in range(SHARES if is_first else self._shares_now(frame.time_s)):
-            self._take_up(frame, self._search.next_share)
+            alone = not is_first and not self._visible(frame.time_s)
+            angle = _TILTS_DEG[self._search.rounds % len(_TILTS_DEG)] if alone else 0.0
+            self._take_up(frame, partial(self._search.next_share, angle_deg=angle), angle)
             if is_first and self._visible(frame.time_s):
                 break
 
@@ -284,12 +288,12 @@ class Tracker:
             return _SHARES_WHILE_ALONE
         return int(self._shares_left >= 0 or visible < len(self._tracks))
 
-    def _take_up(self, frame: _Frame, search: Callable[[np.ndarray], np.ndarray]) -> None:
+    def _take_up(self, frame: _Frame, search: Callable[[np.ndarray], np.ndarray], angle_deg: float = 0.0) -> None:
         """Follow whatever faces a search finds from now on; those that were lost, under their old numbers."""
         candidates = self._candidates(frame, search)
         if not len(candidates):
             return
-        look = self._confirmed(frame, candidates)
+        look = self._confirmed(frame, candidates, angle_deg)
         with frame.clock("match"):
             for index in np.argsort(-look.scores):
                 visible = self._visible(frame.time_s)
@@ -309,9 +313,9 @@ class Tracker:
         free = [box for box in found if not any(_covers(taken, box) for taken in held)]
         return np.array(free[:room]).reshape(-1, 4)
 
-    def _confirmed(self, frame: _Frame, tight_xyxy: np.ndarray) -> Look:
-        """Looks at those of (n, 4) candidates that are faces from every framing."""
-        look = self._look(frame.image_gray_u8, tight_xyxy, np.zeros(len(tight_xyxy)), frame.clock)
+    def _confirmed(self, frame: _Frame, tight_xyxy: np.ndarray, angle_deg: float) -> Look:
+        """Looks at those of (n, 4) candidates, all tilted alike, that are faces from every framing."""
+        look = self._look(frame.image_gray_u8, tight_xyxy, np.full(len(tight_xyxy), angle_deg), frame.clock)
         for _ in range(_CONFIRMING_LOOKS):
             look = look.subset(look.scores >= self.options.find_score)
             again = self._look(frame.image_gray_u8, *self._look.frames(look), frame.clock)
