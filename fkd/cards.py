@@ -80,8 +80,8 @@ def write_card(name: str) -> Path:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table; all columns but the first hold numbers where there are more than two."""
-    rule = "|---" + ("|---:" if len(heads) > 2 else "|---") * (len(heads) - 1) + "|"
+    """A Markdown table; all columns with a head but the first hold numbers."""
+    rule = "|---" + "".join("|---:" if head else "|---" for head in heads[1:]) + "|"
     return ["| " + " | ".join(heads) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
@@ -222,7 +222,7 @@ def _disturbances(found: Assessment) -> list[str]:
 
 
 def _scores(card: Card, found: Assessment) -> list[str]:
-    others = ", ".join(f"{count} {kind}s" if count != 1 else f"1 {kind}" for kind, count in _kinds(found))
+    others = ", ".join(f"{count} {kind}" for kind, count in _kinds(found))
     lines = ["## Scores", ""]
     for data, measured in found.data.items():
         gain, covered = measured["scores"]["gain"], measured["covered"]

@@ -9,21 +9,21 @@ from fkd.leaderboard import Row
 
 _COLUMNS = {
     "name": st.column_config.TextColumn("Run", pinned=True),
-    "weights": st.column_config.TextColumn("Weights", help="Shipped weights that the run became."),
-    "recipe": st.column_config.TextColumn("Recipe"),
     "data": st.column_config.TextColumn("Faces of"),
     "nme": st.column_config.NumberColumn(
         "NME, %", format="%.2f", help="Mean point error in percent of the distance of the outer eye corners."
     ),
     "rmse_px": st.column_config.NumberColumn("RMSE, px", format="%.2f", help="Of a face scaled to 96 pixels."),
-    "fr8": st.column_config.NumberColumn("FR@8, %", format="%.2f", help="Share of faces with an NME above 8 %."),
-    "argmax_accuracy": st.column_config.NumberColumn(
-        "Argmax, %", format="%.1f", help="How often the largest coordinate is the true one; it means little."
-    ),
     "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
     "milliseconds": st.column_config.NumberColumn(
         "ms a face", format="%.2f", help="Processor time of one crop with torch on one thread."
     ),
+    "fr8": st.column_config.NumberColumn("FR@8, %", format="%.2f", help="Share of faces with an NME above 8 %."),
+    "argmax_accuracy": st.column_config.NumberColumn(
+        "Argmax, %", format="%.1f", help="How often the largest coordinate is the true one; it means little."
+    ),
+    "weights": st.column_config.TextColumn("Weights", help="Shipped weights that the run became."),
+    "recipe": st.column_config.TextColumn("Recipe"),
     "minutes": st.column_config.NumberColumn("Training, min", format="%.1f"),
     "verdict": st.column_config.TextColumn(
         "Mean shape", help="Whether RMSE and NME are below those of the constant mean shape on the same faces."
