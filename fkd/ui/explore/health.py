@@ -81,12 +81,14 @@ def _offer_worst(source: Source) -> None:
         st.markdown(f"**Most likely mislabelled:** {_UNMEASURED}")
         return
     suspects = int(source.quality.flagged("suspected error").sum())
+    several = len(published_parts(source.faces)) > 1  # only then do names need the file that they are from
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Most likely mislabelled:**" if suspects else "**No label is suspicious.**", width="content")
         for row in source.quality.ranking()[: min(_WORST, suspects)].tolist():
             name = str(source.faces.rows[row])
+            short = name if several else name.rpartition("/")[2]
             st.button(
-                name.rpartition(".")[0] or name,
+                short.rpartition(".")[0] or short,
                 key=f"worst.{row}",
                 help=f"{name}: suspicion {source.quality.measures['suspicion'][row]:.2f}",
                 type="tertiary",
