@@ -109,9 +109,7 @@ def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
     return float(np.nanmean(face_nme(predicted_px, faces.points_px, faces.schema)))
 
 
-def predict_dataset(
-    model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR
-) -> np.ndarray:
+def predict_dataset(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
     """(n, k, 2) float32 points in the pixels of the dataset's pictures.
 
     Args:
@@ -168,9 +166,7 @@ def predict_mean_shape(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -
     return transform(np.broadcast_to(mean_shape, (len(rows), *mean_shape.shape)), maps[rows])
 
 
-def crop_maps(
-    model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR
-) -> np.ndarray:
+def crop_maps(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
     """(n, 2, 3) maps from the network's crop to the dataset's pictures.
 
     Pictures that are crops already, as Kaggle's, are taken whole by weights trained on them so.

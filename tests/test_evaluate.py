@@ -17,6 +17,7 @@ from fkd.evaluate import SPLITS, evaluate, in_split, predict_mean_shape, seen_in
 from fkd.images import read_image
 from fkd.metrics import rmse_px
 from fkd.models import create_model
+from fkd.progress import listening
 from fkd.schema import KAGGLE15
 from fkd.training.recipes import get_recipe
 from fkd.weights import Card, load_torch_model, save_weights
@@ -73,6 +74,15 @@ def test_weights_trained_on_everything_have_no_test_faces(places):
     with pytest.raises(FkdError, match="No face of drawn is in the split 'test' of tiny"):
         evaluate(model, drawn_faces())
     assert evaluate(model, drawn_faces(), "all", box_errors=False).seen > 0
+
+
+def test_the_progress_is_that_of_all_measurements_together(places):
+    model, heard = weights(places), []
+    with listening(lambda what, share: heard.append((what, share))):
+        evaluate(model, drawn_faces())
+    assert {what for what, _ in heard} == {"measuring tiny on drawn"}
+    shares = [share for _, share in heard]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
 
 
 def test_copies_of_training_pictures_under_another_name_are_recognised(places):

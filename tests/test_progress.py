@@ -7,7 +7,7 @@ import pytest
 from fkd import progress
 from fkd.errors import FkdError
 from fkd.jobs import Job, Stopped
-from fkd.progress import Watch, in_words, listening, report, steps
+from fkd.progress import Watch, in_words, listening, parts, report, steps
 
 
 def test_steps_are_heard_inside_and_nowhere_else():
@@ -16,6 +16,19 @@ def test_steps_are_heard_inside_and_nowhere_else():
         assert list(steps("counting", "ab")) == ["a", "b"]
     report("later", 0.0)
     assert heard == [("counting", 0.0), ("counting", 0.5), ("counting", 1.0)]
+
+
+def test_parts_are_told_as_one_whole():
+    heard = []
+    with listening(lambda what, share: heard.append((what, share))):
+        for item in parts("measuring", "ab"):
+            assert list(steps(f"part {item}", range(2))) == [0, 1]
+        report("after", 0.0)
+    assert heard == [("measuring", share) for share in (0.0, 0.25, 0.5, 0.5, 0.75, 1.0)] + [("after", 0.0)]
+    with listening(heard.append), pytest.raises(ZeroDivisionError):
+        for _ in parts("failing", [1]):
+            raise ZeroDivisionError
+    assert list(parts("unheard", "ab")) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

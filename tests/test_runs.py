@@ -19,8 +19,9 @@ from fkd.cli import main
 from fkd.errors import FkdError
 from fkd.lock import FileLock
 from fkd.training import launch
+from fkd.training.begin import new_run
 from fkd.training.config import TrainConfig
-from fkd.training.recipes import get_recipe
+from fkd.training.recipes import RECIPES, get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.torchrun import resolve_devices
 from fkd.training.waiting import Queue, next_ones, queues
@@ -338,7 +339,7 @@ def test_five_hundred_runs_are_listed_quickly(root, capsys):
     assert time.process_time() - started < 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 501
-    assert lines[0].split() == ["RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "NME", "%", "LEFT"]
+    assert lines[0].split() == ["RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "BEST", "NME", "%", "LEFT"]
     assert lines[1].split()[:3] == ["run-499", "running", "heatmap68"]
 
 
@@ -422,7 +423,37 @@ def test_show_gives_settings_and_the_reason_of_a_failure(root, capsys):
     folder.write_status("failed", reason="Memory ran out.")
     assert main(["runs", "show", "shown"]) == 0
     shown = capsys.readouterr().out
-    assert "Memory ran out." in shown and '"data": "few"' in shown
+    assert "Memory ran out." in shown and "data       few" in shown
+    assert "epochs=3" in shown and "best" not in shown
+    for epoch, nme in ((1, 5.0), (2, 4.0), (3, 4.5)):
+        folder.append_metrics({"epoch": epoch, "train_loss": 1.0, "validation_nme": nme})
+    main(["runs", "show", "shown"])
+    assert "epoch 2, whose weights are kept: NME 4.00 %" in capsys.readouterr().out
+    main(["runs", "show", "shown", "--json"])
+    everything = json.loads(capsys.readouterr().out)
+    assert everything["config"]["data"] == "few" and everything["epochs"][2]["validation_nme"] == 4.5
+    assert everything["status"]["reason"] == "Memory ran out."
+
+
+@pytest.mark.parametrize("setting", ["data=fewer", "data=kaggle", 'model_args={"width": [4]}', "batch_size=1"])
+def test_what_cannot_be_trained_uses_no_name_up(setting, root, capsys):
+    assert main(["train", "--recipe", "mlp", "--run", "a", "--set", *settings(1), setting]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_can_begin(recipe, root, monkeypatch):
+    monkeypatch.setattr("fkd.training.begin.check_names", lambda data: None)
+    assert TrainConfig.from_dict(new_run(recipe, get_recipe(recipe)).read_config()) == get_recipe(recipe)
+
+
+@pytest.mark.parametrize("arguments", [["train", "--recipe", "mlp", "--run", "a", "--set"], ["runs"]])
+def test_a_folder_of_runs_that_cannot_be_made_is_one_sentence(arguments, root, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("FKD_RUNS", str(tmp_path / "file" / "runs"))
+    assert main([*arguments, *(settings(1) if arguments[-1] == "--set" else [])]) == (arguments != ["runs"])
+    assert capsys.readouterr().err.count("\n") == (arguments != ["runs"])
 
 
 def test_unknown_runs_and_unasked_deletion_are_one_sentence(root, capsys, monkeypatch):

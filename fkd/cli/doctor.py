@@ -73,7 +73,8 @@ def _devices() -> Iterator[Finding]:
     except ImportError as error:
         yield False, True, "device", str(error)
         return
-    yield True, True, "device", f"cpu with {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    yield True, True, "device", f"cpu with {threads} {'thread' if threads == 1 else 'threads'}"
     for index in range(torch.cuda.device_count()):
         memory_gib = torch.cuda.get_device_properties(index).total_memory / 2**30
         yield True, False, "device", f"cuda:{index}, {torch.cuda.get_device_name(index)}, {memory_gib:.0f} GiB"

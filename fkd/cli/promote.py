@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     metrics = promote(args.run_name, args.name, args.replace or _may_replace(args.name))
     for data, summary in metrics.items():
         print(describe({"weights": args.name, "data": data, "split": "test", **summary}))
-    print(f"wrote {find_weights(args.name)} and its card")
+    print(f"wrote {find_weights(args.name)}, the same for onnxruntime, and its card")
     return 0
 
 

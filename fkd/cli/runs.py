@@ -6,12 +6,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fkd.errors import FkdError
 
 if TYPE_CHECKING:
     from fkd.training.launch import RunView
 
 HELP = "list, show, stop, resume, rename, export, delete, move runs"
+
+
+_LAST_EPOCHS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }.items():
         command = actions.add_parser(action, help=help)
         command.add_argument("name", metavar="RUN")
+        if action == "show":
+            command.add_argument("--json", action="store_true", help="everything, as JSON")
         if action == "resume":
             command.add_argument("--device", help="another device than before")
         if action == "rename":
@@ -50,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "queue":
         _print_queues()
     elif args.action == "show":
-        _show(launch.view(args.name))
+        _show(launch.view(args.name), args.json)
     elif args.action == "stop":
         launch.stop(args.name)
     elif args.action == "resume":
@@ -69,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_list(views: list[RunView]) -> None:
-    rows: list[tuple[str, ...]] = [("RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "NME %", "LEFT")]
+    rows: list[tuple[str, ...]] = [("RUN", "STATE", "RECIPE", "DEVICE", "EPOCH", "BEST NME %", "LEFT")]
     rows += [_row(view) for view in views]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -96,21 +103,57 @@ def _print_queues() -> None:
             print(f"{device}  {place}  {name}")
 
 
-def _show(view: RunView) -> None:
+def _show(view: RunView, as_json: bool) -> None:
     from fkd.training.run import RunFolder
 
     folder = RunFolder.open(view.name)
+    epochs, made_with = folder.read_epochs(), folder.read_made_with()
+    if as_json:
+        known = {"name": view.name, "state": view.state, "status": view.status, "epochs": epochs}
+        print(json.dumps({**known, "config": view.config, "made_with": made_with}, indent=2))
+        return
     _print_list([view])
     if reason := view.status.get("reason"):
         print(f"\n{reason}")
-    print(f"\n{folder.path}")
-    print(json.dumps({**view.config, "made_with": folder.read_made_with()}, indent=2))
-    for record in folder.read_epochs()[-5:]:
-        print("  ".join(f"{key} {value:.5g}" for key, value in record.items() if value is not None))
+    print()
+    for head, told in _about(view, epochs, made_with).items():
+        print(f"{head:<11}{told}")
+    print(f"{'folder':<11}{folder.path}")
+    _print_epochs(epochs[-_LAST_EPOCHS:])
+
+
+def _about(view: RunView, epochs: list[dict[str, Any]], made_with: dict[str, Any]) -> dict[str, str]:
+    """What a run is of, in a line each."""
+    from fkd.training.recipes import changes_from_recipe
+
+    told = {"data": str(view.config.get("data"))}
+    if split := made_with.get("split"):
+        told["faces"] = ", ".join(f"{count:,} {part}" for part, count in split.items())
+    try:
+        told["changes"] = " ".join(changes_from_recipe(view.config)) or "none; the recipe as it is"
+    except (FkdError, KeyError):  # of another version, which knew other recipes
+        told["changes"] = "unknown; its recipe is not known here"
+    if epochs:
+        best = min(epochs, key=lambda record: record["validation_nme"])
+        told["best"] = f"epoch {best['epoch']}, whose weights are kept: NME {best['validation_nme']:.2f} %"
+    if versions := made_with.get("versions"):
+        told["made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return told
+
+
+def _print_epochs(epochs: list[dict[str, Any]]) -> None:
+    columns = {"epoch": "d", "train_loss": ".4g", "validation_nme": ".2f", "validation_rmse_px": ".2f"}
+    columns |= {"learning_rate": ".2g", "images_per_s": ".0f"}
+    rows = [[name.replace("_", " ") for name in columns]]
+    rows += [
+        [format(record[name], form) if name in record else "-" for name, form in columns.items()] for record in epochs
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if epochs else []:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def _export(name: str, out: Path) -> None:
-    from fkd.errors import FkdError
     from fkd.training.launch import write_zip
 
     aside = out.with_name(f"{out.name}.tmp")
@@ -126,8 +169,6 @@ def _export(name: str, out: Path) -> None:
 
 
 def _confirmed(name: str) -> bool:
-    from fkd.errors import FkdError
-
     if not sys.stdin.isatty():
         raise FkdError(f"Deleting {name!r} needs a yes: add --yes.")
     return input(f"Delete the run {name!r} with its weights? [y/N] ").strip().lower() in ("y", "yes")

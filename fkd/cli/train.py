@@ -88,9 +88,13 @@ def _train(args: argparse.Namespace, group: Group, devices: list[str], number: i
         group.tell_run(folder.name)
         config, resume = TrainConfig.from_dict(folder.read_config()), args.resume or args.queued
         train(config, folder, device, resume=resume, group=group)
-    last = folder.read_epochs()[-1:]
-    if last:
-        print(f"{folder.path}: epoch {last[0]['epoch']}, validation NME {last[0]['validation_nme']:.2f} %")
+    epochs = folder.read_epochs()
+    if epochs:
+        best = min(epochs, key=lambda record: record["validation_nme"])
+        told = (
+            f"epoch {best['epoch']} of {len(epochs)} was best, with a validation NME of {best['validation_nme']:.2f} %"
+        )
+        print(f"{folder.path}: {told}; best.safetensors is of that epoch")
     return 0
 
 
@@ -105,8 +109,8 @@ def _in_each_process(args: argparse.Namespace, folder: RunFolder, devices: list[
 
 def _folder(args: argparse.Namespace) -> RunFolder:
     """The run to go on with, or a new one with its configuration written."""
-    from fkd.data import check_names
     from fkd.errors import FkdError
+    from fkd.training.begin import new_run
     from fkd.training.recipes import get_recipe, remark
     from fkd.training.run import RunFolder
 
@@ -118,9 +122,7 @@ def _folder(args: argparse.Namespace) -> RunFolder:
         raise FkdError("--recipe NAME is needed, or --resume; see python -m fkd train --help.")
     settings = args.set + ([f"data={args.data}"] if args.data else [])
     config = get_recipe(args.recipe).with_settings(settings)
-    check_names(config.data)  # before a run takes the name
+    folder = new_run(args.run or f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}", config)
     if told := remark(config):
         print(f"fkd: {told}", file=sys.stderr)
-    folder = RunFolder.create(args.run or f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
-    folder.write_config(config.as_dict())
     return folder

@@ -51,9 +51,8 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     path = weights_root() / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(path, model.network, card)
-    exported = path.with_suffix(".onnx")
-    if exported.exists():  # it is of the weights that were replaced
-        export_onnx(path, exported)
+    report("exporting for onnxruntime", 0.0)
+    export_onnx(path, path.with_suffix(".onnx"))
     with written_aside(path.with_suffix(".md")) as aside:
         aside.write_text(render_card(path), encoding="utf-8")
     return card.metrics

@@ -43,13 +43,18 @@ def is_under_way(key: Hashable) -> bool:
     return job is not None and not job.done
 
 
-def follow(key: Hashable) -> Any | None:
-    """What the work has returned; until then None, while its progress is shown, or why it failed."""
+def follow(key: Hashable, stop: str | None = "Stop") -> Any | None:
+    """What the work has returned; until then None, while its progress is shown, or why it failed.
+
+    Args:
+        key: of the work.
+        stop: what the button says that stops it; there is none without, for work that would only begin again.
+    """
     job = _jobs().get(key)
     if job is None:
         return None
     if not job.done:
-        st.fragment(_show_progress, run_every=_LOOK_S)(key)
+        st.fragment(_show_progress, run_every=_LOOK_S)(key, stop)
         return None
     try:
         return job.result()
@@ -58,7 +63,7 @@ def follow(key: Hashable) -> Any | None:
         return None
 
 
-def _show_progress(key: Hashable) -> None:
+def _show_progress(key: Hashable, stop: str | None) -> None:
     """Progress and a button that stops the work; the page is drawn again at its end."""
     job = _jobs().get(key)
     if job is None or job.done:
@@ -66,7 +71,8 @@ def _show_progress(key: Hashable) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.watch.share, job.watch.sentence() or "Starting", width="stretch")
-        st.button("Stop", key=f"work.stop.{key}", icon=":material/close:", on_click=forget, args=(key,))
+        if stop:
+            st.button(stop, key=f"work.stop.{key}", icon=":material/close:", on_click=forget, args=(key,))
 
 
 @st.cache_resource(show_spinner=False)

@@ -10,16 +10,15 @@ from typing import Any
 import streamlit as st
 
 from fkd.apart import run_apart
-from fkd.data import is_available
 from fkd.errors import FkdError
 from fkd.leaderboard import Row, read_results, train_command
 from fkd.paths import data_root, runs_root
 from fkd.progress import in_words
 from fkd.training import devices, launch
+from fkd.training.begin import new_run
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.training.devices import CPU, TWO_PROCESSES, Gpu
 from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe, remark
-from fkd.training.run import RunFolder
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
 from fkd.training.waiting import Queue
 from fkd.ui import work
@@ -145,7 +144,10 @@ def _show_plan(config: TrainConfig, device: str) -> None:
         plan, under_way = st.container(), st.container()
         trial_key = ("trial", repr(replace(config, **_WITHOUT_EFFECT)), device)
         with under_way:
-            counts, trial = work.follow(_begin_counting(config)), work.follow(trial_key)
+            counts, trial = (
+                work.follow(_begin_counting(config), stop=None),
+                work.follow(trial_key, stop="Stop measuring"),
+            )
         plan.markdown(
             "  \n".join(f"**{label}** · {text}" for label, text in _plan(config, device, counts, trial).items())
         )
@@ -235,10 +237,6 @@ def start(config: TrainConfig, device: str, name: str) -> None:
     """Write a run's folder and queue it, as `python -m fkd train --detach` does.
 
     Raises:
-        FkdError: data that is not there, or a name that is taken or cannot name a run.
+        FkdError: what cannot be trained, or a name that is taken or cannot name a run.
     """
-    if not is_available(config.data):
-        raise FkdError(f"The files of {config.data} are no longer in {data_root()}; choose other data.")
-    folder = RunFolder.create(name)
-    folder.write_config(config.checked().as_dict())
-    launch.launch(folder, device)
+    launch.launch(new_run(name, config), device)

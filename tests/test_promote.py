@@ -1,0 +1,45 @@
+"""A run's best weights become shipped weights: measured, exported and described."""
+
+from pathlib import Path
+
+import pytest
+
+from fkd.cli import main
+from fkd.data import SOURCES
+from fkd.training import loop
+from fkd.training.recipes import get_recipe
+from fkd.training.run import RunFolder
+from fkd.weights import load_model, onnx_hindrance, read_card
+from tests.drawn import TINY_SETTINGS, drawn_faces
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of weights, with a trained run called `mine` beside it."""
+    for place in ("RUNS", "RESULTS", "WEIGHTS"):
+        monkeypatch.setenv(f"FKD_{place}", str(tmp_path / place))
+    monkeypatch.setitem(SOURCES, "drawn", drawn_faces)
+    config = get_recipe("mlp").with_settings(TINY_SETTINGS)
+    folder = RunFolder.create("mine")
+    folder.write_config(config.as_dict())
+    loop.train(config, folder)
+    return tmp_path / "WEIGHTS"
+
+
+def test_promoted_weights_are_measured_exported_and_have_a_card(weights: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["promote", "mine", "--name", "best"]) == 0
+    assert "best on drawn" in capsys.readouterr().out
+    assert sorted(path.name for path in weights.iterdir()) == ["best.md", "best.onnx", "best.safetensors"]
+    assert read_card("best").metrics["drawn"]["nme"] > 0
+    assert onnx_hindrance("best") is None
+    assert load_model("best").runtime == "onnx"
+    assert "your own dataset `drawn`" in (weights / "best.md").read_text("utf-8")
+
+
+def test_replaced_weights_leave_no_stale_export(weights: Path) -> None:
+    assert main(["promote", "mine", "--name", "best"]) == 0
+    before = (weights / "best.onnx").stat().st_mtime_ns
+    assert main(["promote", "mine", "--name", "best"]) == 1  # nobody to be asked
+    assert main(["promote", "mine", "--name", "best", "--replace"]) == 0
+    assert (weights / "best.onnx").stat().st_mtime_ns > before
+    assert onnx_hindrance("best") is None
