@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "write the cards of shipped weights from what was measured of them"
+HELP = "write the cards of shipped weights from what was measured"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
