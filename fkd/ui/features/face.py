@@ -18,6 +18,7 @@ from fkd.ui.features.looks import Look
 from fkd.ui.missing import given_boxes, offer_search, offer_whole
 from fkd.ui.photos import LAST_PHOTO, Analysis, Photo, Settings, analyse_all, sample_photo
 from fkd.ui.pictures import with_points
+from fkd.ui.pressed import pressed
 from fkd.ui.sources import PHOTO_SUFFIXES
 from fkd.weights import LoadedModel
 
@@ -98,7 +99,7 @@ def show_ways_on(missing: NoFace) -> None:
 
 def offer_look(settings: Settings) -> None:
     """A button on the Detect page that leads to the feature maps of the faces just found, in the same weights."""
-    if st.button("Feature maps", icon=":material/layers:"):
+    if pressed("Feature maps", key="features.look", icon=":material/layers:"):
         st.session_state[_SOURCE] = _LAST
         st.session_state[_AS_ON_DETECT] = settings
         st.switch_page("pages/feature_maps.py", query_params={"weights": settings.weights})
