@@ -29,6 +29,7 @@ DATA_TERMS = {
     "synthetic68": "synthetic faces drawn by fkd: no restriction",
 }
 _KEYPOINTS_IN_A_ROW = 3
+_TEXTS = ("", "boxes", "keypoint")  # heads of columns without numbers
 _SEEN_FAILING = (
     "Of real faces, the worst are seen from the side, have closed eyes, mouths open in the dark, headphones, or hands "
     "before them. The detector loses profiles and tilted heads before the network sees them."
@@ -80,8 +81,8 @@ def write_card(name: str) -> Path:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table; all columns with a head but the first hold numbers."""
-    rule = "|---" + "".join("|---:" if head else "|---" for head in heads[1:]) + "|"
+    """A Markdown table; all columns hold numbers but the first and those of `_TEXTS`."""
+    rule = "|---" + "".join("|---" if head in _TEXTS else "|---:" for head in heads[1:]) + "|"
     return ["| " + " | ".join(heads) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
