@@ -31,7 +31,7 @@ def test_the_python_of_the_readme_runs(
     for block in blocks:
         exec(block, names)
     assert names["faces"][0].points_px.shape == (68, 2)
-    assert re.search(r"^0\.08 s: face \d+ is turned by -?\d+ degrees$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^0\.08 s: face \d+ is turned by -?\d+\.\d degrees$", capsys.readouterr().out, re.MULTILINE)
     assert names["crop"].shape == (128, 128)
 
 
