@@ -129,6 +129,6 @@ def show_card(weights: str) -> None:
     card = st.expander("Card of these weights", on_change="rerun")
     if card.open:
         with card:
-            if picture_path(weights).is_file():
+            if find_assessment(weights) is not None and picture_path(weights).is_file():  # else it is of others
                 st.image(str(picture_path(weights)), caption="Known failures, on synthetic faces")
             st.markdown(render_card(weights, pictures=False))
