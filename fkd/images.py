@@ -22,7 +22,8 @@ from fkd.errors import FkdError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"})
 MAX_PIXELS = 160_000_000
-# A picture is dark whose lightest hundredth does not reach the one, and is lightened until that has the other.
+# A picture is dark where hardly any of it, less than a lit face would take, reaches the one lightness; it is
+# lightened until that little has the other.
 _DARK, _LIGHT = 100, 200
 _LIGHT_ROWS = 60  # of how many rows the lightness is told
 
@@ -61,7 +62,7 @@ def lighted(image_gray_u8: np.ndarray) -> np.ndarray:
     Cascades and networks see no faces in what is much darker than photos are.
     """
     step = max(1, min(image_gray_u8.shape) // _LIGHT_ROWS)
-    light = float(np.percentile(image_gray_u8[::step, ::step], 99))
+    light = float(np.percentile(image_gray_u8[::step, ::step], 99.8))
     return cv2.convertScaleAbs(image_gray_u8, alpha=_LIGHT / max(light, 8.0)) if light < _DARK else image_gray_u8
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fkd.errors import FkdError
-from fkd.images import lighted, to_gray
+from fkd.images import to_gray
 from fkd.pipeline.detect import HaarDetector, HaarOptions
 from fkd.pipeline.face import Face
 from fkd.pipeline.framing import tight_boxes_from_points
@@ -95,7 +95,7 @@ class Pipeline:
         clock = Clock()
         _check_image(image_rgb_u8)
         with clock("detect"):
-            image_gray_u8 = lighted(to_gray(image_rgb_u8))
+            image_gray_u8 = to_gray(image_rgb_u8)
             tight = self.detector(image_gray_u8).tight_xyxy if boxes is None else _checked_boxes(boxes)
         upright = np.zeros(len(tight))
         look = self.looker(image_gray_u8, tight, upright, clock)

@@ -25,6 +25,7 @@ _SCALE_FACTOR, _MIN_NEIGHBORS = 1.2, 1
 _LAST_STEP, _LARGEST_WINDOW_PX = 40, 10_000
 _SHARES = ((6, _LAST_STEP), (4, 6), (3, 4), (1, 3), (0, 1))
 SHARES = len(_SHARES)
+_TILTS_DEG = (32.0, -32.0)
 _SAME_FACE_IOU = 0.3
 # Near a known place: how far round it in sides of the face, how large that is made, and which sizes of
 # a detection are sought there, in sides of a tight box.
@@ -45,30 +46,31 @@ class FaceSearch:
     def __init__(self, min_face: float, cascade: str = "frontal") -> None:
         self._cascade, self._name = load_cascade(cascade), cascade
         self._min_face = min_face
-        self._turn = 0
+        self._turn = self._tilted_turn = 0
 
     def everywhere(self, image_gray_u8: np.ndarray) -> np.ndarray:
         """(n, 4) tight boxes of faces of all sizes, in pixels of the frame, surest first."""
         return self._sizes(image_gray_u8, (0, _LAST_STEP))
 
-    @property
-    def rounds(self) -> int:
-        """How often `next_share` has covered all sizes."""
-        return self._turn // SHARES
-
-    def next_share(self, image_gray_u8: np.ndarray, angle_deg: float = 0.0) -> np.ndarray:
-        """As `everywhere`, for a small part of the work; `SHARES` calls in a row cover all sizes, large ones first.
-
-        Args:
-            image_gray_u8: (h, w) uint8.
-            angle_deg: by how much the faces that are looked for are tilted clockwise; a cascade knows upright ones
-                only. The boxes are then those of the upright face, round its middle in the frame.
-        """
+    def next_share(self, image_gray_u8: np.ndarray) -> np.ndarray:
+        """As `everywhere`, for a small part of the work; `SHARES` calls in a row cover all sizes, large ones first."""
         steps = _SHARES[self._turn % SHARES]
         self._turn += 1
-        if not angle_deg:
-            return self._sizes(image_gray_u8, steps)
-        return self._tilted(image_gray_u8, steps, angle_deg)
+        return self._sizes(image_gray_u8, steps)
+
+    @property
+    def tilt_deg(self) -> float:
+        """By how much the faces are tilted clockwise that `next_tilted_share` will look for."""
+        return _TILTS_DEG[self._tilted_turn // SHARES % len(_TILTS_DEG)]
+
+    def next_tilted_share(self, image_gray_u8: np.ndarray) -> np.ndarray:
+        """As `next_share` for tilted faces, of which a cascade knows nothing: all to one side, then to the other.
+
+        The boxes are those of the upright face, round its middle in the frame.
+        """
+        steps, tilt_deg = _SHARES[self._tilted_turn % SHARES], self.tilt_deg
+        self._tilted_turn += 1
+        return self._tilted(image_gray_u8, steps, tilt_deg)
 
     def near(self, image_gray_u8: np.ndarray, tight_xyxy: np.ndarray) -> np.ndarray:
         """(n, 4) tight boxes of faces about as large as a (4,) one and not far from it."""

@@ -44,9 +44,6 @@ _SPEED_MEMORY_S = 0.1
 _AWAITED_S = 0.5
 # Frames further apart than this leave time to search the whole frame at once.
 _SLOW_S = 0.2
-# While a frame shows nobody and the network has nothing to do: how many shares of a search it gets, and by how
-# much the faces are tilted that one search after the other is for.
-_SHARES_WHILE_ALONE, _TILTS_DEG = 2, (0.0, 32.0, -32.0)
 # A look that lands further off a track's course, in sides, has to show the same person.
 _OWN_COURSE = 0.4
 # How far a lost face may have gone from where it was last expected, in sides, at once and per second.
@@ -265,28 +262,28 @@ class Tracker:
     # Finding ---------------------------------------------------------------------------------------
 
     def _find(self, frame: _Frame, elapsed_s: float) -> None:
-        """Look for faces that no track holds; in the first frame, whose `elapsed_s` is infinite, until there is one."""
+        """Look for faces that no track holds; in the first frame, whose `elapsed_s` is infinite, until there is one.
+
+        Where nobody is seen, the network has nothing to do, and there is time to look for tilted faces as well.
+        """
         is_first = np.isinf(elapsed_s)
         if _SLOW_S < elapsed_s < np.inf:
             self._searched_s, self._shares_left = frame.time_s, 0
             self._take_up(frame, self._search.everywhere)
             return
-        for _ in range(SHARES if is_first else self._shares_now(frame.time_s)):
-            alone = not is_first and not self._visible(frame.time_s)
-            angle = _TILTS_DEG[self._search.rounds % len(_TILTS_DEG)] if alone else 0.0
-            self._take_up(frame, partial(self._search.next_share, angle_deg=angle), angle)
-            if is_first and self._visible(frame.time_s):
-                break
+        if is_first or self._is_share_due(frame.time_s):
+            for _ in range(SHARES if is_first else 1):
+                self._take_up(frame, self._search.next_share)
+                if self._visible(frame.time_s):
+                    return
+            self._take_up(frame, self._search.next_tilted_share, self._search.tilt_deg)
 
-    def _shares_now(self, time_s: float) -> int:
-        """How much of a search this frame gets: some every so often, and always while nobody or somebody is missing."""
+    def _is_share_due(self, time_s: float) -> bool:
+        """Whether to search in this frame: in some every so often, and in each while nobody or somebody is missing."""
         if time_s - self._searched_s >= self.options.search_every_s:
             self._searched_s, self._shares_left = time_s, SHARES
         self._shares_left -= 1
-        visible = len(self._visible(time_s))
-        if not visible:
-            return _SHARES_WHILE_ALONE
-        return int(self._shares_left >= 0 or visible < len(self._tracks))
+        return self._shares_left >= 0 or len(self._visible(time_s)) < max(1, len(self._tracks))
 
     def _take_up(self, frame: _Frame, search: Callable[[np.ndarray], np.ndarray], angle_deg: float = 0.0) -> None:
         """Follow whatever faces a search finds from now on; those that were lost, under their old numbers."""
