@@ -115,6 +115,7 @@ def _shared_model(weights: str, changed: float) -> LoadedModel:
     # One thread each: a few small crops gain little from more, and where sessions or a training run share the
     # processors, threads that wait for one another make a prediction many times slower.
     model = load_model(weights, threads=1)
+    cv2.setNumThreads(1)
     if model.runtime == "torch":
         import torch
 
