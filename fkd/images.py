@@ -22,9 +22,9 @@ from fkd.errors import FkdError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"})
 MAX_PIXELS = 160_000_000
-# A picture is dark where hardly any of it, less than a lit face would take, reaches the one lightness; it is
-# lightened until that little has the other.
-_DARK, _LIGHT = 100, 200
+# A picture is dark where a smaller share, less than a lit face would take, reaches the one lightness; it is
+# lightened until that share has the other.
+_DARK, _LIGHT, _LIT = 100, 200, 0.002
 _LIGHT_ROWS = 60  # of how many rows the lightness is told
 
 
@@ -62,8 +62,11 @@ def lighted(image_gray_u8: np.ndarray) -> np.ndarray:
     Cascades and networks see no faces in what is much darker than photos are.
     """
     step = max(1, min(image_gray_u8.shape) // _LIGHT_ROWS)
-    light = float(np.percentile(image_gray_u8[::step, ::step], 99.8))
-    return cv2.convertScaleAbs(image_gray_u8, alpha=_LIGHT / max(light, 8.0)) if light < _DARK else image_gray_u8
+    some = image_gray_u8[::step, ::step]
+    if np.count_nonzero(some >= _DARK) > _LIT * some.size:
+        return image_gray_u8
+    light = max(8.0, float(np.quantile(some, 1 - _LIT)))
+    return cv2.convertScaleAbs(image_gray_u8, alpha=_LIGHT / light)
 
 
 def to_gray(image_rgb_u8: np.ndarray) -> np.ndarray:
