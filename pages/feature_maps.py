@@ -12,6 +12,7 @@ frame.enter(__file__)
 st.title("Feature maps", anchor=False)
 st.caption("What a network sees in a face: choose weights and a face in the sidebar, then a layer by its row.")
 
+face.take_over_weights()
 with st.sidebar:
     st.subheader("Network", anchor=False)
     chosen = choose_weights()

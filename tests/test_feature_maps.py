@@ -229,6 +229,18 @@ def test_a_photo_without_a_face_can_be_taken_as_a_whole_and_searched_again() -> 
     assert "No face found in cup.png" in texts(app)
 
 
+def test_the_detect_page_leads_to_the_face_just_found_in_the_same_weights() -> None:
+    app = AppTest.from_file(str(PROJECT_ROOT / "app.py"), default_timeout=120)
+    app.switch_page("pages/detect.py")
+    app.query_params["weights"] = "kaggle15"
+    button(app.run(), "Try the sample photo").click().run()
+    button(app, "Feature maps").click().run()
+    assert not app.error and app.title[0].value == "Feature maps"
+    assert app.selectbox(key="weights").value == "kaggle15"
+    assert app.segmented_control(key="features.source").value == "Last from Detect"
+    assert "32 channels of stem for astronaut.png" in texts(app)
+
+
 def test_damaged_weights_are_told_in_a_sentence(networks: Path) -> None:
     (networks / "broken.safetensors").write_bytes(b"nothing")
     app = page(weights="broken")

@@ -25,6 +25,7 @@ from fkd.weights import LoadedModel
 _SAMPLE, _LAST, _DATASET, _UPLOAD = "Sample", "Last from Detect", "Dataset", "Upload"
 _SOURCE = "features.source"
 _UNSURE = "features.unsure"  # the photo whose spots are wanted, though the network is not sure of them
+_WANTED = "features.wanted"  # weights that the Detect page has asked for
 _AS_ON_DETECT = "features.settings"  # how the faces of the last photo were found there
 _MOST_FACES = 12
 
@@ -100,9 +101,17 @@ def show_ways_on(missing: NoFace) -> None:
 def offer_look(settings: Settings) -> None:
     """A button on the Detect page that leads to the feature maps of the faces just found, in the same weights."""
     if pressed("Feature maps", key="features.look", icon=":material/layers:"):
-        st.session_state[_SOURCE] = _LAST
-        st.session_state[_AS_ON_DETECT] = settings
-        st.switch_page("pages/feature_maps.py", query_params={"weights": settings.weights})
+        st.session_state.update({_SOURCE: _LAST, _AS_ON_DETECT: settings, _WANTED: settings.weights})
+        st.switch_page("pages/feature_maps.py", query_params={})
+
+
+def take_over_weights() -> None:
+    """Choose the weights that the Detect page has asked for; before their list is drawn.
+
+    Streamlit lets no page leave with an address in which a widget of its own keeps something.
+    """
+    if _WANTED in st.session_state:
+        st.session_state["weights"] = st.session_state.pop(_WANTED)
 
 
 def show_crop(look: Look, name: str) -> None:
