@@ -245,7 +245,8 @@ def test_a_place_that_cannot_be_written_to_ends_the_work(
 def test_long_work_tells_a_log_how_far_it_is(
     photos: Path, weights: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("fkd.cli._LOGGED_EVERY_S", 0.0)
+    for wait in ("_LOGGED_EVERY_S", "_SILENT_S"):
+        monkeypatch.setattr(f"fkd.cli.{wait}", 0.0)
     assert predict(photos, "--weights", weights) == 0
     assert re.findall(r"^Predicting: (\d+)%", capsys.readouterr().err, re.MULTILINE) == ["33", "67", "100"]
 
