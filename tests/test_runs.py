@@ -287,15 +287,22 @@ def test_a_worker_that_is_still_coming_up_is_not_started_again(root, monkeypatch
     sleeper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{root}{os.pathsep}{os.environ['PATH']}")
     launch.launch(make("slow"), "cpu")
-    first = launch._workers[root / "slow"]
+    first, _ = launch._workers[root / "slow"]
     launch.start_waiting()
-    assert launch._workers[root / "slow"] is first
+    assert launch._workers[root / "slow"][0] is first
     first.kill()
     first.wait()
     launch.start_waiting()
-    second = launch._workers[root / "slow"]
+    second, _ = launch._workers[root / "slow"]
     assert second is not first
+    with FileLock(root / "slow" / "lock"):  # as the worker does, which then takes its time to end
+        launch.start_waiting()
+        assert launch._workers[root / "slow"][0] is second
+    launch.start_waiting()
+    third, _ = launch._workers[root / "slow"]
+    assert third is not second
     second.kill()
+    third.kill()
 
 
 def test_a_worker_started_twice_leaves_a_finished_run_alone(root):

@@ -33,7 +33,8 @@ _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
 _STOPPING_S = 60.0
 _TURN_S = 0.5
 _GOING_ON = ("running", "waiting")
-_workers: dict[Path, subprocess.Popen] = {}  # that this process has started, by the folder of their run
+# Workers that this process has started, by the folder of their run, and who had held the run before.
+_workers: dict[Path, tuple[subprocess.Popen, dict[str, Any]]] = {}
 _ARCHIVED = ("best.safetensors", "config.json", "metrics.jsonl", "split.csv", "notes.csv", "status.json", "log.txt")
 
 
@@ -77,8 +78,9 @@ def start_waiting() -> None:
 
 def _is_coming_up(name: str) -> bool:
     """Whether a worker was started here that may need some more seconds until it holds its run."""
-    worker = _workers.get(runs_root() / name)
-    return worker is not None and worker.poll() is None
+    worker, holder_before = _workers.get(runs_root() / name, (None, {}))
+    # One that has held it is on its way out, and takes it no more.
+    return worker is not None and worker.poll() is None and _lock(name).holder() == holder_before
 
 
 def _spawn(name: str, device: str) -> None:
@@ -91,7 +93,8 @@ def _spawn(name: str, device: str) -> None:
     environment = {**without_torchrun(os.environ), "PYTHONPATH": path_of_modules}
     with (path / "log.txt").open("ab") as log:
         detached: dict[str, Any] = {"start_new_session": True, "stdin": subprocess.DEVNULL, "stdout": log}
-        _workers[path] = subprocess.Popen(command, stderr=log, env=environment, **detached)
+        holder_before = _lock(name).holder()
+        _workers[path] = subprocess.Popen(command, stderr=log, env=environment, **detached), holder_before
 
 
 @contextlib.contextmanager
