@@ -24,6 +24,7 @@ from fkd.progress import parts, steps
 from fkd.runtime import Prediction
 from fkd.training.config import TrainConfig
 from fkd.training.faces import split_faces
+from fkd.training.start import trained_with
 from fkd.weights import Card, LoadedModel
 
 SPLITS = ("test", "validation", "train", "published", "all")
@@ -228,11 +229,16 @@ def _parts(config: TrainConfig, dataset: Dataset) -> dict[str, np.ndarray]:
 def seen_in_training(card: Card, faces: Dataset) -> np.ndarray:
     """(n,) bool: faces that the weights learned from or were chosen by.
 
-    Copies of a picture in a dataset of another name are recognised where the training data is at hand.
+    What the weights that they started from had seen counts too. Copies of a picture in a dataset of another
+    name are recognised where the training data is at hand.
     """
-    config = training_config(card)
-    if config is None:
-        return np.zeros(len(faces), bool)
+    seen = np.zeros(len(faces), bool)
+    for config in trained_with(card.training):
+        seen |= _seen_under(config, faces)
+    return seen
+
+
+def _seen_under(config: TrainConfig, faces: Dataset) -> np.ndarray:
     own = np.isin(faces.sources, config.data.split("+"))
     seen = own & ~_parts(config, faces)["test"]
     if not own.all():

@@ -556,6 +556,13 @@ class TestConfig:
         with pytest.raises(FkdError, match=message):
             get_recipe("heatmap68").with_settings([setting])
 
+    def test_settings_may_be_given_together_or_one_by_one(self, config):
+        one_by_one = ["--set", "epochs=1", "input_size=64", "--set", "seed=7"]
+        one_by_one += ["--set", f"model_args={json.dumps(TINY)}"]
+        assert main(["train", "--recipe", "heatmap15", "--data", "tiny", "--run", "set", *one_by_one]) == 0
+        stored = TrainConfig.from_dict(RunFolder.open("set").read_config())
+        assert (stored.epochs, stored.input_size, stored.seed, stored.model_args["fused"]) == (1, 64, 7, TINY["fused"])
+
     def test_unknown_recipe_names_the_known_ones(self):
         with pytest.raises(FkdError, match="cnn5-68"):
             get_recipe("resnet152")

@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", help="name of the recipe (see below)")
     parser.add_argument("--data", help="datasets, joined with +, instead of the recipe's")
     parser.add_argument("--device", default="auto", help=_DEVICE_HELP)
-    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="settings to change (see below)")
+    changed = parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], help="settings to change (see below)"
+    )
+    changed.metavar = "FIELD=VALUE"
     parser.add_argument("--run", help=_RUN_HELP)
     parser.add_argument("--resume", action="store_true", help="go on with the run named by --run")
     parser.add_argument("--detach", action="store_true", help="train in the background; see python -m fkd runs")

@@ -23,7 +23,7 @@ _ANY = {"choices": None, "low": None, "high": None, "label": None}
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Split": ("split", "fold", "test_share", "split_seed", "validation_share"),
     "Picture": ("input_size", "crop_scale", "crop_shift_y", "whole_picture"),
-    "Network": ("model", "model_args"),
+    "Network": ("model", "model_args", "start_from"),
     "Optimizer": ("optimizer", "schedule", "warm_up", "weight_decay", "clip_norm", "ema"),
     "Losses": ("heatmap_weight", "heatmap_sigma", "score_weight", "negatives"),
     "Augmentation": ("augmentation",),
@@ -52,6 +52,7 @@ class TrainConfig:
     )
     model: str = option("heatmap", "Network", choices=tuple(MODELS))
     model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})
+    start_from: str = option("", "Weights to start from; parts that do not fit start anew, like all of them without")
     input_size: int = option(128, "Side of the crop the network sees, in pixels", low=32, high=512)
     crop_scale: float = option(1.3, "Side of the crop in longer sides of the tight box", low=1, high=3)
     crop_shift_y: float = option(0.0, "Offset of the crop's centre below the box's, in longer sides", low=-1, high=1)

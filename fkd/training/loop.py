@@ -28,6 +28,7 @@ from fkd.training.objective import total_loss
 from fkd.training.progress import Progress
 from fkd.training.provenance import versions
 from fkd.training.run import RunFolder
+from fkd.training.start import start_from
 from fkd.training.usage import peak_memory_mb
 from fkd.training.validation import Validation
 from fkd.weights import Card, save_weights
@@ -106,6 +107,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         faces = load_faces(config, run)
         self.schema = faces.train.schema
+        network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
+        self.start = start_from(network, config)
+        if self.start:
+            faces.made_with["start"] = self.start.as_dict()
         self._record(faces)
         self.faces = faces
         self.train_faces = FaceBatches(faces.train, config, device)
@@ -113,7 +118,6 @@ class Trainer:
         self.batch_size = min(config.batch_size, len(faces.train))
         if self.batch_size < self.group.size:
             raise FkdError(f"{self.group.size} processes cannot share batches of {self.batch_size} faces; take fewer.")
-        network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
         self.group.prepare(network, self.batch_size)
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         called: Any = torch.compile(self.network) if config.compile else self.network
@@ -132,6 +136,8 @@ class Trainer:
         before = self.run.read_made_with()
         if before and before["data_hash"] != faces.made_with["data_hash"]:
             raise FkdError(f"The faces of {self.config.data} have changed since the run was started; start a new run.")
+        if before and before.get("start", {}).get("digest") != faces.made_with.get("start", {}).get("digest"):
+            raise FkdError(f"{self.config.start_from} has changed since the run was started; start a new run.")
         if self.group.leads:
             faces.write(self.run)
             self.run.write_config(self.config.as_dict(), faces.made_with)
@@ -308,6 +314,7 @@ class Trainer:
                 "minutes": round(self.seconds / 60, 1),
                 "date": time.strftime("%Y-%m-%d"),
                 "versions": versions(),
+                **({"start": self.start.as_dict()} if self.start else {}),
             },
         )
 

@@ -1,0 +1,88 @@
+"""Starting a training from weights: what is taken over, what goes with it, and what is refused."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from fkd.data import SOURCES
+from fkd.errors import FkdError
+from fkd.evaluate import seen_in_training
+from fkd.training import loop
+from fkd.training.recipes import get_recipe
+from fkd.training.run import RunFolder
+from fkd.weights import read_card
+from tests.drawn import TINY_SETTINGS, drawn_faces
+
+CONFIG = get_recipe("mlp").with_settings([*TINY_SETTINGS, "epochs=1"])
+STILL = ["learning_rate=0.000001", "optimizer=adam"]  # so that what was taken over can be seen
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch, tmp_path):
+    monkeypatch.setenv("FKD_RUNS", str(tmp_path))
+    for name in ("drawn", "others"):
+        monkeypatch.setitem(SOURCES, name, lambda name=name: drawn_faces(name=name))
+    monkeypatch.setitem(SOURCES, "unlike", lambda: drawn_faces(n=40, side=48, name="unlike"))
+
+
+def train(name, *settings):
+    config = CONFIG.with_settings(list(settings))
+    run = RunFolder.create(name)
+    run.write_config(config.as_dict())
+    loop.train(config, run)
+    return run
+
+
+def test_a_network_starts_from_what_fits_and_draws_the_rest():
+    first = load_file(train("first").weights)
+    same = load_file(train("same", "data=unlike", "start_from=run:first", *STILL).weights)
+    assert first.keys() == same.keys()
+    for name, values in first.items():
+        np.testing.assert_allclose(same[name], values, atol=1e-3)
+    wide = train("wide", "data=unlike", "input_size=48", "start_from=run:first", *STILL)
+    unlike = load_file(wide.weights)
+    fitting = {name for name, values in first.items() if values.shape == unlike[name].shape}
+    assert set() < fitting < first.keys()
+    for name in fitting:
+        np.testing.assert_allclose(unlike[name], first[name], atol=1e-3)
+    counted = sum(unlike[name].size for name in fitting) / sum(values.size for values in unlike.values())
+    assert wide.read_made_with()["start"]["taken"] == pytest.approx(counted, abs=1e-3)
+
+
+def test_what_weights_have_seen_goes_with_them():
+    train("first")
+    train("second", "data=unlike", "start_from=run:first")
+    card = read_card(train("third", "data=others", "start_from=run:second").weights)
+    ancestors = [card.training["start"], card.training["start"]["training"]["start"]]
+    assert [ancestor["weights"] for ancestor in ancestors] == ["run:second", "run:first"]
+    faces = drawn_faces(name="unlike", n=40, side=48)
+    np.testing.assert_array_equal(
+        seen_in_training(card, faces), seen_in_training(read_card(RunFolder.open("second").weights), faces)
+    )
+    assert seen_in_training(card, faces).any()
+
+
+@pytest.mark.parametrize("split", ["fold=1", "split=random", "fold=-1"])
+def test_weights_that_have_seen_what_a_run_holds_out_are_refused_however_long_ago(split):
+    train("first")
+    train("second", "data=unlike", "start_from=run:first")
+    for weights in ("run:first", "run:second"):
+        with pytest.raises(FkdError, match="has learnt from faces of drawn that this run would hold out; take the"):
+            train(f"{split}-{weights[4:]}", split, f"start_from={weights}")
+    train("likewise", "start_from=run:second")
+
+
+def test_weights_that_cannot_be_started_from_are_one_sentence():
+    train("first")
+    with pytest.raises(FkdError, match="The run 'none' has no weights"):
+        train("second", "data=unlike", "start_from=run:none")
+    with pytest.raises(FkdError, match="run:first is a 'mlp' network, not 'cnn'; start from"):
+        train("third", "data=unlike", "start_from=run:first", "model=cnn", "model_args={}")
+
+
+def test_a_run_is_resumed_only_from_the_weights_it_was_started_with():
+    first = train("first")
+    run = train("second", "data=unlike", "start_from=run:first")
+    first.weights.write_bytes(train("another", "seed=1").weights.read_bytes())
+    with pytest.raises(FkdError, match="run:first has changed since the run was started; start a new run"):
+        loop.train(CONFIG.with_settings(["data=unlike", "start_from=run:first"]), run, resume=True)
