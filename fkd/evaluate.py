@@ -7,7 +7,6 @@ is measured. Which faces the weights have seen follows from the split they were 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,7 +110,7 @@ def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
 
 
 def predict_dataset(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
-    """(n, k, 2) float32 points in the pixels of the dataset's pictures.
+    """(n, k, 2) float32 points in the pixels of the dataset's pictures, in the dataset's style where weights know it.
 
     Args:
         model: any weights of the dataset's schema.
@@ -124,15 +123,17 @@ def predict_dataset(model: LoadedModel, faces: Dataset, box_error: BoxError = _N
 def predict_with_scores(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> Prediction:
     """As `predict_dataset`, with the scores of points and faces."""
     seen = [Prediction(np.empty((0, len(faces.schema), 2)), np.empty((0, len(faces.schema))), np.empty(0))]
-    for start, matrices in steps("predicting points", list(_batched(crop_maps(model, faces, box_error)))):
+    maps, batches = crop_maps(model, faces, box_error), _batches_of_one_source(faces)
+    for rows in steps("predicting points", batches):
         crops = [
             cut(image, matrix, model.card.input_size)
-            for image, matrix in zip(faces.images_u8[start : start + _BATCH], matrices, strict=True)
+            for image, matrix in zip(faces.images_u8[rows], maps[rows], strict=True)
         ]
-        answer = model.predict(np.stack(crops))
-        seen.append(replace(answer, points_px=transform(answer.points_px, matrices)))
+        answer = model.with_style(str(faces.sources[rows[0]])).predict(np.stack(crops))
+        seen.append(replace(answer, points_px=transform(answer.points_px, maps[rows])))
+    order = np.argsort(np.concatenate([*batches, np.empty(0, int)]))
     columns = zip(*(vars(part).values() for part in seen), strict=True)
-    return Prediction(*(np.concatenate(column).astype(np.float32) for column in columns))
+    return Prediction(*(np.concatenate(column)[order].astype(np.float32) for column in columns))
 
 
 def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
@@ -185,9 +186,13 @@ def crop_maps(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_
     return frame.matrices(np.concatenate([centre - half, centre + half], axis=1), model.card.input_size)
 
 
-def _batched(matrices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, len(matrices), _BATCH):
-        yield start, matrices[start : start + _BATCH]
+def _batches_of_one_source(faces: Dataset) -> list[np.ndarray]:
+    """Rows of the dataset, all of them once."""
+    found: list[np.ndarray] = []
+    for source in np.unique(faces.sources):
+        rows = np.flatnonzero(faces.sources == source)
+        found += np.array_split(rows, range(_BATCH, len(rows), _BATCH))
+    return found
 
 
 def training_config(card: Card) -> TrainConfig | None:

@@ -9,7 +9,7 @@ same code. Neither library is imported before it is needed: predicting with onnx
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -69,6 +69,10 @@ class LoadedModel(ABC):
         answer = self._answer(np.ascontiguousarray(crops_gray_u8)[:, None])
         return flip_averaged(answer, self.card.schema, size) if flip else _as_it_is(answer)
 
+    def with_style(self, name: str) -> LoadedModel:
+        """The same network placing points as one of its styles does, if it has that one; else as the first does."""
+        return self
+
     @abstractmethod
     def _answer(self, crops_gray_u8: np.ndarray) -> Answer:
         """What the network says of (n, 1, s, s) uint8 crops."""
@@ -81,11 +85,17 @@ class TorchModel(LoadedModel):
     Attributes:
         network: in evaluation mode, on `device`; open to inspection.
         device: a torch device name.
+        style: which of the network's styles places the points; its first without.
     """
 
     network: KeypointNetwork
     device: str = "cpu"
+    style: str = ""
     runtime = "torch"
+
+    def with_style(self, name: str) -> TorchModel:
+        """As of any model, for a network that is called with its styles."""
+        return replace(self, style=name if name in self.network.styles else "")
 
     def _answer(self, crops_gray_u8: np.ndarray) -> Answer:
         import torch
@@ -93,7 +103,7 @@ class TorchModel(LoadedModel):
         from fkd.models.decoded import Decoded
 
         with torch.inference_mode():
-            parts = Decoded(self.network)(torch.from_numpy(crops_gray_u8).to(self.device))
+            parts = Decoded(self.network, self.style)(torch.from_numpy(crops_gray_u8).to(self.device))
         return Answer(*(part.float().cpu().numpy() for part in parts))
 
 

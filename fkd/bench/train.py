@@ -125,7 +125,7 @@ def _textbook_steps(engine: Rehearsal, folder: Path, device: torch.device) -> It
     while True:
         for parts in loader:
             batch = Batch(*(part.to(device) for part in parts))
-            loss = total_loss(network(batch.images), batch, config, faces.schema)
+            loss = total_loss(network(*batch.inputs), batch, config, faces.schema)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)

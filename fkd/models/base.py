@@ -31,9 +31,12 @@ class KeypointNetwork(nn.Module):
         keypoints: k, the number of points.
         input_size: side of the square crop in pixels.
         gives_scores: whether it says how sure it is of each point and of there being a face.
+        styles: names of the datasets whose ways to place points it tells apart; such a network takes (n,) indices
+            of them beside the images.
     """
 
     gives_scores = False
+    styles: tuple[str, ...] = ()
 
     def __init__(self, keypoints: int, input_size: int) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ sure the network is of each point and of there being a face.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -28,6 +29,9 @@ class HeatmapNetwork(KeypointNetwork):
         widths: channels at strides 2, 4, 8, 16 and 32.
         blocks: residual blocks in each stage.
         fused: channels of the top-down path.
+        styles: names of the datasets whose ways to place points are told apart. Every stage is modulated by the
+            style (FiLM; Perez et al., 2018) and each style has heatmaps of its own. The first one is taken
+            where none is asked for.
     """
 
     gives_scores = True
@@ -39,8 +43,10 @@ class HeatmapNetwork(KeypointNetwork):
         widths: tuple[int, ...] = (32, 48, 96, 192, 256),
         blocks: int = 1,
         fused: int = 96,
+        styles: tuple[str, ...] = (),
     ) -> None:
         super().__init__(keypoints, input_size)
+        self.styles = tuple(styles)
         self.stem = conv_norm_relu(1, widths[0], stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(conv_norm_relu(c_in, c_out, stride=2), *(ResidualBlock(c_out) for _ in range(blocks)))
@@ -48,26 +54,35 @@ class HeatmapNetwork(KeypointNetwork):
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, fused, 1) for width in widths[1:])
         self.merges = nn.ModuleList(conv_norm_relu(fused, fused) for _ in widths[2:])
-        self.heatmap_head = nn.Conv2d(fused, keypoints, 1)
+        self.heatmap_head = nn.Conv2d(fused, keypoints * max(len(self.styles), 1), 1)
         self.score_head = nn.Conv2d(fused, keypoints, 1)
         self.face_head = nn.Linear(widths[-1], 1)
+        modulated = [*widths[1:], *(fused for _ in self.merges)] if self.styles else []
+        self.modulations = nn.ModuleList(Modulation(width, len(self.styles)) for width in modulated)
 
-    def forward(self, images: torch.Tensor) -> Output:
+    def forward(self, images: torch.Tensor, styles: torch.Tensor | None = None) -> Output:
+        modulations = iter(self.modulations)
         x = self.stem(standardise(images))
         features = []
         for stage in self.stages:
-            x = stage(x)
+            x = _modulated(stage(x), styles, modulations)
             features.append(x)
         fused = self.laterals[-1](features[-1])
         for lateral, feature, merge in zip(list(self.laterals)[-2::-1], features[-2::-1], self.merges, strict=True):
             enlarged = F.interpolate(fused, scale_factor=2.0, mode="bilinear", align_corners=False)
-            fused = merge(enlarged + lateral(feature))
-        heatmap_logits = self.heatmap_head(fused).float()
+            fused = _modulated(merge(enlarged + lateral(feature)), styles, modulations)
+        heatmap_logits = self._of_style(self.heatmap_head(fused), styles).float()
         points_norm, probabilities = expectation(heatmap_logits, self.input_size)
         # A point's score is read where its heatmap lies, and does not move the heatmap itself.
         point_logits = (self.score_head(fused).float() * probabilities.detach()).sum(dim=(2, 3))
         face_logits = self.face_head(features[-1].mean(dim=(2, 3))).float().squeeze(1)
         return Output(points_norm, point_logits, face_logits, heatmap_logits)
+
+    def _of_style(self, heatmaps: torch.Tensor, styles: torch.Tensor | None) -> torch.Tensor:
+        """(n, k, h, w): those of each row's style."""
+        if styles is None:
+            return heatmaps[:, : self.keypoints]
+        return heatmaps.unflatten(1, (len(self.styles), self.keypoints))[torch.arange(len(styles)), styles]
 
     def layers(self) -> dict[str, nn.Module]:
         found: dict[str, nn.Module] = {"stem": self.stem, **stage_layers(self.stages)}
@@ -75,6 +90,27 @@ class HeatmapNetwork(KeypointNetwork):
         found |= {f"lateral, stride {stride}": part for stride, part in zip(strides, self.laterals, strict=True)}
         found |= {f"merge, stride {s}": part for s, part in zip(strides[-2::-1], self.merges, strict=True)}
         return found | {"heatmaps": self.heatmap_head, "point scores": self.score_head, "face score": self.face_head}
+
+
+class Modulation(nn.Module):
+    """A gain and a shift for each channel, by style; none to begin with."""
+
+    def __init__(self, channels: int, styles: int) -> None:
+        super().__init__()
+        self.change = nn.Embedding(styles, 2 * channels)
+        nn.init.zeros_(self.change.weight)
+
+    def forward(self, x: torch.Tensor, styles: torch.Tensor | None) -> torch.Tensor:
+        """(n, c, h, w), and (n,) indices of styles; the first for all without."""
+        changes = self.change.weight[:1] if styles is None else self.change(styles)
+        gain, shift = changes[:, :, None, None].to(x.dtype).chunk(2, dim=1)
+        return x * (1 + gain) + shift
+
+
+def _modulated(x: torch.Tensor, styles: torch.Tensor | None, modulations: Iterator[nn.Module]) -> torch.Tensor:
+    """By the next modulation, where the network has any."""
+    modulation = next(modulations, None)
+    return x if modulation is None else modulation(x, styles)
 
 
 def expectation(heatmap_logits: torch.Tensor, input_size: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,19 +26,27 @@ class Batch:
         points_norm: (n, k, 2); NaN where a label is missing, and in every row that shows no face.
         hidden: (n, k) bool: points under a pasted box.
         is_face: (n,) bool: false for crops cut beside the face.
+        styles: (n,) int64 indices for a network that tells labelling styles apart; None for others.
     """
 
     images: torch.Tensor
     points_norm: torch.Tensor
     hidden: torch.Tensor
     is_face: torch.Tensor
+    styles: torch.Tensor | None = None
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, ...]:
+        """What the network is called with."""
+        return (self.images,) if self.styles is None else (self.images, self.styles)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def part(self, rows: slice) -> Batch:
         """Some rows of it."""
-        return Batch(self.images[rows], self.points_norm[rows], self.hidden[rows], self.is_face[rows])
+        styles = None if self.styles is None else self.styles[rows]
+        return Batch(self.images[rows], self.points_norm[rows], self.hidden[rows], self.is_face[rows], styles)
 
 
 def input_maps(dataset: Dataset, frame: CropFrame | None, size: int) -> np.ndarray:
@@ -66,6 +74,7 @@ class FaceBatches:
         self.points_px = torch.from_numpy(dataset.points_px).to(device)
         self.label_offsets_px = torch.from_numpy(label_offsets_px(dataset)).to(device)
         self.partners = torch.as_tensor(dataset.schema.mirror_partners, device=device)
+        self.styles = _style_indices(dataset, config).to(device)
         frame = None if config.whole_picture else config.crop
         self.maps = torch.from_numpy(input_maps(dataset, frame, config.input_size)).float().to(device)
 
@@ -87,7 +96,7 @@ class FaceBatches:
         points = warp_points(self.points_px[rows], self.maps[rows], still, self.partners)
         hidden = torch.zeros(points.shape[:2], dtype=torch.bool, device=self.device)
         images = self._cut(rows, self.maps[rows])
-        return Batch(images, px_to_norm(points, self.config.input_size), hidden, ~still)
+        return Batch(images, px_to_norm(points, self.config.input_size), hidden, ~still, self._styles(rows))
 
     def _augmented(self, rows: torch.Tensor, generator: torch.Generator) -> Batch:
         size, augmentation = self.config.input_size, self.config.augmentation
@@ -101,7 +110,10 @@ class FaceBatches:
         points = torch.where(is_face[:, None, None], points, torch.nan)
         images = change_light(self._cut(rows, maps), augmentation, generator)
         images, hidden = cover(images, points, augmentation, generator)
-        return Batch(images, px_to_norm(points, size), hidden, is_face)
+        return Batch(images, px_to_norm(points, size), hidden, is_face, self._styles(rows))
+
+    def _styles(self, rows: torch.Tensor) -> torch.Tensor | None:
+        return self.styles[rows] if len(self.styles) else None
 
     def _labels(self, rows: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
         """Points of the rows; where they will be mirrored, moved so that their offset stays on its side."""
@@ -111,6 +123,12 @@ class FaceBatches:
 
     def _cut(self, rows: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         return warp_images(self.images_u8[rows][:, None].float() / 255, maps, self.config.input_size)
+
+
+def _style_indices(dataset: Dataset, config: TrainConfig) -> torch.Tensor:
+    """(n,) int64; empty for a network without styles, and the first style for a source that has none."""
+    styles = list(config.model_args.get("styles", ()))
+    return torch.tensor([styles.index(s) if s in styles else 0 for s in dataset.sources if styles], dtype=torch.long)
 
 
 def _maps_beside_face(n: int, size: int, generator: torch.Generator) -> torch.Tensor:

@@ -232,9 +232,10 @@ class Trainer:
         """Learn from this process's part of a batch; the loss is that of the whole."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step)
-        images = batch.images.contiguous(memory_format=torch.channels_last)
+        images, *styles = batch.inputs
+        images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            output = self.forward(images)
+            output = self.forward(images, *styles)
         loss = total_loss(output, batch, self.config, self.schema, self.group.mean)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()

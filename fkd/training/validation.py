@@ -81,7 +81,8 @@ class Validation:
             self.group.check()
             mine = rows[self.group.rows(len(rows))]
             batch = self.batches.unchanged(mine)
-            output = network(torch.cat([batch.images, batch.images.flip(3)]))
+            images, *styles = batch.inputs
+            output = network(torch.cat([images, images.flip(3)]), *(style.repeat(2) for style in styles))
             answer = Answer(norm_to_px(output.points_norm, size).float().cpu().numpy())
             crop_px[mine] = torch.from_numpy(flip_averaged(answer, schema, size).points_px)
             direct = Output(*(None if part is None else part[: len(batch)] for part in output))  # type: ignore[arg-type]
