@@ -410,6 +410,15 @@ def test_all_metrics_are_saved_with_their_run(root: Path) -> None:
     assert [line.split(",")[0] for line in lines[1:]] == ["a"] * len(known) + ["b"] * len(known)
 
 
+def test_the_finders_labels_stand_at_their_lines_and_never_over_each_other() -> None:
+    found = {"learning_rates": [1e-5, 1e-3, 1e-1], "losses": [3, 1, 9], "smoothed": [3, 1, 9], "suggestion": 1e-4}
+    figure = range_figure(found, 1e-4)
+    suggested, form = figure.layout.annotations
+    assert (suggested.text, form.text) == ("Suggested", "Form")
+    assert (suggested.x, form.x) == (-4, -4) and suggested.y != form.y
+    assert [shape.x0 for shape in figure.layout.shapes] == [1e-4, 1e-4]
+
+
 def test_an_axis_over_powers_of_ten_is_logarithmic_and_others_are_not() -> None:
     rates = {"learning_rate": [0.0002, 0.001, 0.02, 0.001], "epochs": [10, 20, 40, 0], "schedule": ["a", "b", "a", "b"]}
     runs = pd.DataFrame({**rates, "nme": [4.0, 3.0, 2.0, 5.0], "rmse_px": [1.0, 1.0, 1.0, 1.0]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -71,11 +72,20 @@ def range_figure(found: dict[str, Any], now: float) -> go.Figure:
     )
     figure.add_scatter(x=rates, y=found["smoothed"], mode="lines", name="Smoothed", line={"color": _CURVE_COLOUR})
     if found["suggestion"] is not None:
-        figure.add_vline(found["suggestion"], line={"color": _MARK_COLOUR}, annotation_text="Suggested")
-    figure.add_vline(now, line={"color": _QUIET_COLOUR, "dash": "dot"}, annotation_text="Form")
+        _mark(figure, found["suggestion"], "Suggested", 1.0, {"color": _MARK_COLOUR})
+    _mark(figure, now, "Form", 0.9, {"color": _QUIET_COLOUR, "dash": "dot"})
     figure.update_xaxes(type="log", title="Learning rate", exponentformat="power")
     figure.update_yaxes(title="Loss", range=_range_of(found))
     return tidy(figure, _HEIGHT_PX, legend={"orientation": "h", "y": 1.12})
+
+
+def _mark(figure: go.Figure, rate: float, label: str, height: float, line: dict[str, str]) -> None:
+    """A vertical line with a label at this share of the height."""
+    figure.add_vline(rate, line=line)
+    # On a logarithmic axis a label's place is a power of ten, while a line's is the value itself.
+    figure.add_annotation(
+        x=math.log10(rate), y=height, yref="paper", text=label, showarrow=False, xanchor="left", xshift=4
+    )
 
 
 def _range_of(found: dict[str, Any]) -> list[float]:
