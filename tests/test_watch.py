@@ -24,6 +24,7 @@ from fkd.training.waiting import Queue
 from fkd.ui.plots import PALETTE, line_style
 from fkd.ui.train import compare, curves, samples, watch
 from fkd.ui.train.curves import CurveView
+from fkd.ui.train.finder import range_figure
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
