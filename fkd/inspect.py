@@ -97,6 +97,12 @@ class Occlusion:
         """(size, size) float32: the movement along x (axis 0) or y (axis 1), in pixels."""
         return self._enlarged(self.shift_px[:, :, keypoint, axis], size)
 
+    def strongest(self, keypoint: int) -> tuple[np.ndarray, float]:
+        """Which square moves the keypoint most: (2,) x, y of its centre, and how far; both in pixels of the crop."""
+        distance = np.linalg.norm(self.shift_px[:, :, keypoint], axis=-1)
+        row, column = np.unravel_index(distance.argmax(), distance.shape)
+        return np.array([self.centres_px[column], self.centres_px[row]]), float(distance[row, column])
+
     def by_part(self, keypoint: int, points_px: np.ndarray, schema: Schema) -> dict[str, float]:
         """How far the keypoint moves at most when a part of the face is covered, in pixels of the crop.
 

@@ -163,6 +163,9 @@ def test_of_all_parts_the_one_at_the_planted_place_moves_a_point_most() -> None:
     assert parts["nose"] == np.linalg.norm(found.shift_px[:, :, 7], axis=-1).max()
     assert parts["eyes"] == parts["mouth"] == 0
     assert parts["elsewhere"] < parts["nose"]
+    place_px, distance_px = found.strongest(7)
+    assert distance_px == parts["nose"]
+    assert np.abs(place_px - (42, 22)).max() <= found.patch_px / 2
 
 
 def test_onnxruntime_finds_the_same_as_torch() -> None:

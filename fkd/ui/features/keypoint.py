@@ -214,11 +214,10 @@ def parts_figure(parts: dict[str, float]) -> go.Figure:
 def _in_words(look: Look, chosen: _Chosen, found: Occlusion) -> str:
     """The answer: which covered place moves the keypoint most, and how far."""
     size = look.crop_gray_u8.shape[0]
-    distance = found.distance_map(chosen.keypoint, size)
-    if not distance.max():
+    place_px, distance_px = found.strongest(chosen.keypoint)
+    if not distance_px:
         return "Nothing in the picture moves this point."
-    place = np.array(np.unravel_index(distance.argmax(), distance.shape))[::-1]
-    nearest = int(np.linalg.norm(look.points_px - place, axis=1).argmin())
+    nearest = int(np.linalg.norm(look.points_px - place_px, axis=1).argmin())
     name = look.model.card.schema.keypoints[nearest].replace("_", " ")
     where = "its own place" if nearest == chosen.keypoint else f"the place near **{name}**"
-    return f"**{chosen.name.capitalize()}** moves most, by {distance.max():.1f} of {size} px, when {where} is covered."
+    return f"**{chosen.name.capitalize()}** moves most, by {distance_px:.1f} of {size} px, when {where} is covered."
