@@ -77,7 +77,7 @@ def train(page: Page) -> None:
     page.get_by_test_id("stRadio").get_by_text("mlp", exact=True).click()
     name = page.get_by_role("textbox", name="Name of the run")
     expect(name).to_have_value("mlp-1")
-    expect(page.get_by_test_id("stMultiSelect").get_by_text("few · 15 points")).to_be_visible()
+    expect(page.get_by_role("group", name="Selected values").get_by_text("few · 15 points")).to_be_visible()
     page.get_by_text("Advanced settings").click()
     for label, value in SETTINGS.items():
         box = page.get_by_role("spinbutton", name=label, exact=True)
@@ -88,7 +88,7 @@ def train(page: Page) -> None:
     expect(page.get_by_text("16 to learn from, 10 to watch, 4 held out as test")).to_be_visible()
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("Curves", exact=True)).to_be_visible()
-    expect(page.get_by_text("Finished", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Finished").locator("visible=true").first).to_be_visible()
 
 
 def detect(page: Page, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_a_snapshot_and_recorded_points_can_be_downloaded(window: Callable[[], P
     assert len(coloured(image)) > 100
 
     page.get_by_role("button", name="Record points").click()
-    expect(page.get_by_text("Recording: 2 s")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Recording: ([2-9]|\d\d) s"))).to_be_visible()  # a second may be skipped
     page.get_by_role("button", name="Stop recording").click()
     with page.expect_download() as recording:
         page.get_by_role("button", name="Recording as CSV").click()
