@@ -250,15 +250,17 @@ def test_memory_stays_flat_over_two_hundred_layer_changes() -> None:
     crop = RNG.integers(0, 256, (128, 128), np.uint8)
     names = [layer.name for layer in layer_table(model, crop, repeats=1)]
 
-    def look(times: int) -> None:
+    def grown_by(times: int) -> int:
+        before = process_bytes()
         for _, name in zip(range(times), itertools.cycle(names), strict=False):
             activations(model, crop, name)
+        return process_bytes() - before
 
-    look(len(names))
-    before_bytes, modules = process_bytes(), living_modules()
-    look(200)
-    # Kept activations would take some 40 MB, kept copies of the network without its parameters thousands of modules.
-    assert process_bytes() - before_bytes < 15e6
+    grown_by(len(names))
+    modules = living_modules()
+    # Kept activations would take some 40 MB each time; a heap that only settles does so once.
+    assert any(grown_by(200) < 15e6 for _ in range(3))
+    # Kept copies of the network without its parameters would be thousands of modules.
     assert living_modules() == modules
 
 
