@@ -98,7 +98,7 @@ def change_light(images: torch.Tensor, settings: Augmentation, generator: torch.
 
     if settings.light:
         gamma = torch.exp2(uniform(-settings.light, settings.light))
-        gain = torch.exp2(uniform(-settings.light, settings.light))
+        gain = torch.exp2(uniform(-2 * settings.light, 2 * settings.light))  # bright parts burn out
         images = (images.clamp_min(1e-4).pow(gamma) * gain + uniform(-0.2, 0.2) * settings.light).clamp(0, 1)
     if settings.blur:
         images = torch.where(uniform(0, 1) < settings.blur, _lose_resolution(images, generator), images)

@@ -14,7 +14,7 @@ from fkd.schema import get_schema
 from fkd.training.config import TrainConfig
 
 _STRONG = Augmentation(
-    rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.4, noise=0.04, blur=0.1, cover=0.25
+    rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.5, noise=0.04, blur=0.2, cover=0.35
 )
 # Kaggle's pictures are taken whole.
 _KAGGLE: dict[str, Any] = {
@@ -59,8 +59,9 @@ _CNN5_68 = {
     "augmentation": Augmentation(shift=8 / 224),
 }
 # Under 0.8 million parameters, a third of the work: for video and webcams.
-_SMALL: dict[str, Any] = {"model_args": {"widths": [16, 32, 64, 96, 120], "fused": 48}}
-_IBUG68 = {"data": "youtube_faces+portraits68", "augmentation": _STRONG}
+_SMALL: dict[str, Any] = {"widths": [16, 32, 64, 96, 120], "fused": 48}
+_STYLES = ["portraits68", "youtube_faces"]  # their labellers differ; photos are seen as portraits
+_IBUG68 = {"data": "youtube_faces+portraits68", "augmentation": _STRONG, "epochs": 100}
 _HEATMAP15 = {
     **_KAGGLE,
     "epochs": 100,
@@ -87,9 +88,12 @@ _MEAN_SHAPE = {**_KAGGLE, **_PLAIN, "model": "mean_shape", "epochs": 10, "schedu
 _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "ibug68": (
         "68 points, heatmaps; trained on two datasets: the best known here",
-        _IBUG68,
+        {**_IBUG68, "model_args": {"styles": _STYLES}},
     ),
-    "ibug68-small": ("68 points, a quarter of the parameters: for video and webcams", {**_IBUG68, **_SMALL}),
+    "ibug68-small": (
+        "68 points, a quarter of the parameters: for video and webcams",
+        {**_IBUG68, "model_args": {**_SMALL, "styles": _STYLES}},
+    ),
     "heatmap68": (
         "68 points, heatmaps on a residual network with a top-down path",
         {"data": "youtube_faces", "augmentation": _STRONG},
