@@ -27,7 +27,7 @@ from fkd.data.kaggle import SIDE
 from fkd.data.label_offsets import LABEL_OFFSETS_PX
 from fkd.data.points68 import group_of, read_points_table
 from fkd.data.splits import fold_of
-from fkd.evaluate import crop_maps
+from fkd.evaluation.evaluate import crop_maps
 from fkd.images import read_image, to_gray
 from fkd.paths import data_root
 from fkd.pipeline.detect import CASCADES, HaarOptions, load_cascade

@@ -11,7 +11,7 @@ from fkd.data.cache import cached_arrays
 from fkd.data.dataset import Dataset
 from fkd.data.quality import MEASURES, REGRESSION, Quality, measure_quality
 from fkd.errors import FkdError
-from fkd.evaluate import predict_dataset
+from fkd.evaluation.evaluate import predict_dataset
 from fkd.weights import LoadedModel, find_weights, list_weights, load_model, read_card
 
 _FORMAT = 1  # raised whenever the measures change

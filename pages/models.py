@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from fkd.leaderboard import read_results
-from fkd.standing import standing
+from fkd.evaluation.leaderboard import read_results
+from fkd.evaluation.standing import standing
 from fkd.ui import frame
 from fkd.ui.models import board, details, worst
 from fkd.weights import read_card

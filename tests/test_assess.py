@@ -11,21 +11,28 @@ import numpy as np
 import pytest
 import torch
 
-from fkd import assess as assessing
-from fkd.assessment import CURVE_NME, Assessment, assessment_path, find_assessment, read_assessment, write_assessment
-from fkd.cards import data_terms, disturbance_rows, picture_path, render_card
 from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.data import SOURCES
 from fkd.data.splits import fold_of
 from fkd.disturb import DISTURBANCES
 from fkd.errors import FkdError
-from fkd.evaluate import evaluate
-from fkd.folds import FoldErrors, write_folds
+from fkd.evaluation import assess as assessing
+from fkd.evaluation.assessment import (
+    CURVE_NME,
+    Assessment,
+    assessment_path,
+    find_assessment,
+    read_assessment,
+    write_assessment,
+)
+from fkd.evaluation.cards import data_terms, disturbance_rows, picture_path, render_card
+from fkd.evaluation.evaluate import evaluate
+from fkd.evaluation.folds import FoldErrors, write_folds
+from fkd.evaluation.standing import cumulative, standing
 from fkd.metrics import FaceErrors, eye_distances_px
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
-from fkd.standing import cumulative, standing
 from fkd.training.recipes import get_recipe
 from fkd.weights import Card, load_torch_model, read_card, save_weights
 from tests.drawn import TINY_SETTINGS, drawn_faces
@@ -59,8 +66,8 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small trials, a detector that finds what is there, and two hard faces."""
     monkeypatch.setattr(assessing, "FACES_OF_TRIAL", 6)
     monkeypatch.setattr(assessing, "_SYNTHETIC", 4)
-    monkeypatch.setattr("fkd.failures._PEOPLE", 2)
-    monkeypatch.setattr("fkd.evaluate.detect_dataset", lambda model, faces: faces.points_px + np.float32(1))
+    monkeypatch.setattr("fkd.evaluation.failures._PEOPLE", 2)
+    monkeypatch.setattr("fkd.evaluation.evaluate.detect_dataset", lambda model, faces: faces.points_px + np.float32(1))
 
 
 def test_the_command_measures_stores_and_tells_everything(places: Path, little: None, capsys) -> None:

@@ -13,7 +13,7 @@ from fkd.crop import CropFrame
 from fkd.data import SOURCES
 from fkd.data.splits import fold_of
 from fkd.errors import FkdError
-from fkd.evaluate import SPLITS, evaluate, in_split, predict_mean_shape, seen_in_training
+from fkd.evaluation.evaluate import SPLITS, evaluate, in_split, predict_mean_shape, seen_in_training
 from fkd.images import read_image
 from fkd.metrics import rmse_px
 from fkd.models import create_model

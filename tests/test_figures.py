@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.figures import _log_ticks, _ticks, _within, chosen_rows, keypoints_figure, loss_figure
+from fkd.evaluation.figures import _log_ticks, _ticks, _within, chosen_rows, keypoints_figure, loss_figure
 from fkd.schema import PREDICTION_COLOUR, TRUTH_COLOUR
 from tests.drawn import drawn_faces
 

@@ -8,8 +8,8 @@ import pytest
 from fkd.cli import main
 from fkd.data import SOURCES
 from fkd.data.splits import fold_of
-from fkd.evaluate import evaluate
-from fkd.folds import FoldErrors, folds_path, measure_folds, read_folds, write_folds
+from fkd.evaluation.evaluate import evaluate
+from fkd.evaluation.folds import FoldErrors, folds_path, measure_folds, read_folds, write_folds
 from fkd.metrics import FaceErrors
 from fkd.schema import KAGGLE15
 from fkd.training import loop

@@ -12,7 +12,7 @@ from fkd.cli import main
 from fkd.cli.train import add_arguments
 from fkd.data import SOURCES
 from fkd.errors import FkdError
-from fkd.leaderboard import (
+from fkd.evaluation.leaderboard import (
     MARKS,
     Row,
     add_result,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.scores import error_by_score, mean_kept, ordered_share, ordered_share_within, share_of_ideal_gain
+from fkd.evaluation.scores import error_by_score, mean_kept, ordered_share, ordered_share_within, share_of_ideal_gain
 
 ERRORS = np.random.default_rng(0).permutation(np.arange(1.0, 101))
 

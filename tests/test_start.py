@@ -6,7 +6,7 @@ from safetensors.numpy import load_file
 
 from fkd.data import SOURCES
 from fkd.errors import FkdError
-from fkd.evaluate import seen_in_training
+from fkd.evaluation.evaluate import seen_in_training
 from fkd.training import loop
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder

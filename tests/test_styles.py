@@ -10,7 +10,7 @@ import torch
 from fkd.crop import CropFrame
 from fkd.data import SOURCES
 from fkd.data.dataset import Dataset
-from fkd.evaluate import predict_dataset
+from fkd.evaluation.evaluate import predict_dataset
 from fkd.export import export_onnx
 from fkd.models import create_model
 from fkd.schema import KAGGLE15

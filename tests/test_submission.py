@@ -10,9 +10,9 @@ from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.data.kaggle import COORDINATES
 from fkd.errors import FkdError
+from fkd.evaluation.submission import check_submission, make_submission, write_submission
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
-from fkd.submission import check_submission, make_submission, write_submission
 from fkd.training.recipes import get_recipe
 from fkd.weights import Card, load_torch_model, save_weights
 from tests.uploads import zipped

@@ -9,7 +9,7 @@ from fkd.crop import tight_boxes
 from fkd.data.dataset import Dataset
 from fkd.data.synthetic import synthetic_dataset
 from fkd.disturb import DISTURBANCES
-from fkd.trials import (
+from fkd.evaluation.trials import (
     LITTLE,
     boxes_without_face,
     disturbed,

@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fkd.cards import render_card
 from fkd.crop import CropFrame
 from fkd.data import load_dataset
 from fkd.errors import FkdError
-from fkd.evaluate import evaluate
+from fkd.evaluation.cards import render_card
+from fkd.evaluation.evaluate import evaluate
 from fkd.models import create_model, norm_to_px
 from fkd.paths import weights_root
 from fkd.schema import IBUG68, KAGGLE15

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from fkd.cards import write_card
     from fkd.errors import FkdError
+    from fkd.evaluation.cards import write_card
     from fkd.weights import list_weights
 
     for name in args.names:
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
 def _measure(name: str) -> None:
     from PIL import Image
 
-    from fkd.assess import assess
-    from fkd.assessment import write_assessment
-    from fkd.cards import picture_path
-    from fkd.failures import draw_failures
+    from fkd.evaluation.assess import assess
+    from fkd.evaluation.assessment import write_assessment
+    from fkd.evaluation.cards import picture_path
+    from fkd.evaluation.failures import draw_failures
     from fkd.paths import written_aside
 
     found, failures = assess(name)

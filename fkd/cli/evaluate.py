@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fkd.data.dataset import Dataset
-    from fkd.evaluate import Evaluation
-    from fkd.folds import FoldErrors
+    from fkd.evaluation.evaluate import Evaluation
+    from fkd.evaluation.folds import FoldErrors
     from fkd.weights import LoadedModel
 
 HELP = "measure weights on faces they were not trained on"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from fkd.evaluate import BOXES, SPLITS
+    from fkd.evaluation.evaluate import BOXES, SPLITS
 
     parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="shipped names, or paths")
     parser.add_argument("--data", nargs="+", metavar="NAME", help="datasets; the ones trained on otherwise")
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _on_split(args: argparse.Namespace) -> list[dict[str, Any]]:
     from fkd.data import load_dataset
-    from fkd.evaluate import evaluate
+    from fkd.evaluation.evaluate import evaluate
     from fkd.weights import load_torch_model
 
     results = []
@@ -86,15 +86,15 @@ def _warning(name: str, data: str, outcome: Evaluation) -> str:
 
 
 def _draw_keypoints(path: Path, title: str, faces: Dataset, outcome: Evaluation) -> None:
-    from fkd.figures import keypoints_figure
+    from fkd.evaluation.figures import keypoints_figure
 
     figures = f"NME {outcome.summary['nme']:.2f} %, RMSE {outcome.summary['rmse_px']:.2f} px"
     _save(path, keypoints_figure(faces, outcome.predicted_px, f"{title}: {figures}"))
 
 
 def _draw_losses(path: Path, name: str, model: LoadedModel) -> None:
-    from fkd.figures import loss_figure
-    from fkd.leaderboard import find_history
+    from fkd.evaluation.figures import loss_figure
+    from fkd.evaluation.leaderboard import find_history
 
     history = find_history(name, model.card)
     if history is None:
@@ -114,7 +114,7 @@ def _save(path: Path, figure_rgb_u8: Any) -> None:
 
 
 def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from fkd.folds import measure_folds, read_folds, write_folds
+    from fkd.evaluation.folds import measure_folds, read_folds, write_folds
     from fkd.weights import read_card
 
     results = []

@@ -23,7 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from fkd.errors import FkdError
-    from fkd.leaderboard import add_result, add_times, as_markdown, as_text, put_between_marks, read_results, sort_rows
+    from fkd.evaluation.leaderboard import (
+        add_result,
+        add_times,
+        as_markdown,
+        as_text,
+        put_between_marks,
+        read_results,
+        sort_rows,
+    )
     from fkd.paths import results_root, written_aside
     from fkd.training.run import RunFolder
 

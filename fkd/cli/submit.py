@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from fkd.evaluation.submission import make_submission, write_submission
     from fkd.paths import data_root
-    from fkd.submission import make_submission, write_submission
     from fkd.weights import load_torch_model
 
     values = make_submission(load_torch_model(args.weights), args.folder or data_root() / "kaggle")

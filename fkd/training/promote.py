@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from fkd.cards import render_card, trained_on
 from fkd.data import load_dataset
 from fkd.errors import FkdError
-from fkd.evaluate import evaluate
+from fkd.evaluation.cards import render_card, trained_on
+from fkd.evaluation.evaluate import evaluate
 from fkd.export import export_onnx
 from fkd.paths import weights_root, written_aside
 from fkd.progress import report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fkd.augment import Augmentation
@@ -13,9 +13,10 @@ from fkd.errors import FkdError
 from fkd.schema import get_schema
 from fkd.training.config import TrainConfig
 
-_STRONG = Augmentation(
-    rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.5, noise=0.04, blur=0.2, cover=0.35
+_VARIED = Augmentation(
+    rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.4, noise=0.04, blur=0.1, cover=0.25
 )
+_HARSH = replace(_VARIED, light=0.5, blur=0.2, cover=0.35)
 # Kaggle's pictures are taken whole.
 _KAGGLE: dict[str, Any] = {
     "data": "kaggle",
@@ -61,7 +62,7 @@ _CNN5_68 = {
 # Under 0.8 million parameters, a third of the work: for video and webcams.
 _SMALL: dict[str, Any] = {"widths": [16, 32, 64, 96, 120], "fused": 48}
 _STYLES = ["portraits68", "youtube_faces"]  # their labellers differ; photos are seen as portraits
-_IBUG68 = {"data": "youtube_faces+portraits68", "augmentation": _STRONG, "epochs": 100}
+_IBUG68 = {"data": "youtube_faces+portraits68", "augmentation": _HARSH, "epochs": 100}
 _HEATMAP15 = {
     **_KAGGLE,
     "epochs": 100,
@@ -96,7 +97,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "heatmap68": (
         "68 points, heatmaps on a residual network with a top-down path",
-        {"data": "youtube_faces", "augmentation": _STRONG},
+        {"data": "youtube_faces", "augmentation": _VARIED},
     ),
     "heatmap15": ("15 points, the same on Kaggle's faces; rows with gaps are used too", _HEATMAP15),
     "cnn5-68": ("68 points, five convolutions and plain coordinates: the classic student network", _CNN5_68),

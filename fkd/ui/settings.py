@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import streamlit as st
 
-from fkd.cards import NO_SCORES, render_card
 from fkd.errors import FkdError
+from fkd.evaluation.cards import NO_SCORES, render_card
 from fkd.models import MODELS
 from fkd.pipeline.clip import ClipOptions
 from fkd.pipeline.detect import HaarOptions

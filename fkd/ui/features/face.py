@@ -10,7 +10,7 @@ import streamlit as st
 from fkd.crop import cut
 from fkd.data.dataset import Dataset
 from fkd.errors import FkdError
-from fkd.evaluate import crop_maps
+from fkd.evaluation.evaluate import crop_maps
 from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.predict import MIN_FACE_SCORE
 from fkd.ui.datasets import available_names, shared_dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from fkd.leaderboard import Row
+from fkd.evaluation.leaderboard import Row
 
 _COLUMNS = {
     "name": st.column_config.TextColumn("Run", pinned=True),

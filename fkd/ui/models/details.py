@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fkd.assessment import Assessment, find_assessment, measure_command
-from fkd.cards import disturbance_rows, picture_path, render_card
 from fkd.errors import FkdError
+from fkd.evaluation.assessment import Assessment, find_assessment, measure_command
+from fkd.evaluation.cards import disturbance_rows, picture_path, render_card
+from fkd.evaluation.standing import Standing, standing
 from fkd.schema import Schema
-from fkd.standing import Standing, standing
 from fkd.ui.models import figures
 from fkd.ui.plots import bar_for
 from fkd.weights import list_weights, read_card

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from fkd.assessment import CURVE_NME
+from fkd.evaluation.assessment import CURVE_NME
 from fkd.metrics import FAILURE
 from fkd.schema import Schema
 from fkd.ui.plots import GRID_COLOUR, PALETTE, line_style, tidy

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from fkd.data import schema_of
-from fkd.figures import face_cells
+from fkd.evaluation.figures import face_cells
+from fkd.evaluation.worst import WorstFaces, find_worst
 from fkd.schema import Schema
 from fkd.ui import work
 from fkd.ui.datasets import SYNTHETIC, available_names, read_dataset, signature
-from fkd.worst import WorstFaces, find_worst
 
 _SIDE_PX = 190
 

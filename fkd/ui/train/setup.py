@@ -11,7 +11,7 @@ import streamlit as st
 
 from fkd.apart import run_apart
 from fkd.errors import FkdError
-from fkd.leaderboard import Row, read_results, train_command
+from fkd.evaluation.leaderboard import Row, read_results, train_command
 from fkd.paths import data_root, runs_root
 from fkd.progress import in_words
 from fkd.training import devices, launch

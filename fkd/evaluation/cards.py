@@ -1,0 +1,316 @@
+"""Cards: what a reader should know of weights before using them, as Markdown made from what is stored.
+
+    python -m fkd card ibug68               write weights/ibug68.md
+    python -m fkd card ibug68 --measure     after measuring everything on it anew
+
+The header of the weights, `results/weights/NAME.json` and `results/folds/NAME.npz` hold every figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fkd.data.splits import BY_FOLD
+from fkd.disturb import DISTURBANCES, Disturbance
+from fkd.evaluation.assessment import Assessment, find_assessment, measure_command
+from fkd.evaluation.standing import Standing, standing
+from fkd.models import MODELS
+from fkd.paths import written_aside
+from fkd.schema import KAGGLE15, Schema
+from fkd.weights import Card, find_weights, load_torch_model, read_card
+
+NO_SCORES = "from how well a picture and its mirror image agree, which cannot tell a face from a pattern"
+DATA_TERMS = {
+    "youtube_faces": "YouTube Faces frames with 68 points (Udacity's archive): research use, by its terms",
+    "portraits68": "portraits of LFPW and HELEN with the 300-W annotation: research only, no commercial use",
+    "kaggle": "Kaggle's Facial Keypoints Detection: the competition's rules",
+    "synthetic15": "synthetic faces drawn by fkd: no restriction",
+    "synthetic68": "synthetic faces drawn by fkd: no restriction",
+}
+_KEYPOINTS_IN_A_ROW = 3
+_TEXTS = ("", "boxes", "keypoint")  # heads of columns without numbers
+_SEEN_FAILING = (
+    "Of real faces, the worst are seen from the side, have closed eyes, mouths open in the dark, headphones, or hands "
+    "before them. The detector loses profiles and tilted heads before the network sees them."
+)
+
+
+def data_terms(card: Card) -> list[str]:
+    """One line for each dataset that the weights were trained on."""
+    return [DATA_TERMS.get(name, f"your own dataset `{name}`, under its own terms") for name in trained_on(card)]
+
+
+def trained_on(card: Card) -> list[str]:
+    """Names of the datasets in the card's configuration."""
+    return [name for name in str(card.training.get("config", {}).get("data", "")).split("+") if name]
+
+
+def render_card(name_or_path: str | Path, pictures: bool = True) -> str:
+    """The card of weights as Markdown; its pictures lie beside the weights, or are left out."""
+    card, found = read_card(name_or_path), find_assessment(str(name_or_path))
+    parts = [
+        [f"# {card.name}"],
+        _table(("", ""), _facts(card, find_weights(name_or_path), name_or_path).items()),
+        _purpose(card),
+        ["## Trained on", "", *(f"- {terms}" for terms in data_terms(card))],
+        ["The weights inherit these terms."],
+    ]
+    reached = standing(name_or_path)
+    if reached:
+        parts += _accuracy(card, reached, found)
+    if found is not None:
+        parts += [_disturbances(found), _scores(card, found), _speed(found), _failures(found, pictures)]
+    elif reached:
+        parts += [[f"Disturbed faces, scores and speed have not been measured yet: `{measure_command(card.name)}`"]]
+    parts += [_reproduction(card, found)]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def picture_path(name_or_path: str | Path) -> Path:
+    """Where the picture of known failures stands: beside the card."""
+    return find_weights(name_or_path).with_suffix(".jpg")
+
+
+def write_card(name: str) -> Path:
+    """Write the card beside the weights."""
+    path = find_weights(name).with_suffix(".md")
+    with written_aside(path) as aside:
+        aside.write_text(render_card(name), encoding="utf-8")
+    return path
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table; all columns hold numbers but the first and those of `_TEXTS`."""
+    rule = "|---" + "".join("|---" if head in _TEXTS else "|---:" for head in heads[1:]) + "|"
+    return ["| " + " | ".join(heads) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def _facts(card: Card, path: Path, name_or_path: str | Path) -> dict[str, str]:
+    parameters = sum(p.numel() for p in load_torch_model(name_or_path).network.parameters())
+    return {
+        "Points": f"{len(card.schema)} (`{card.schema.name}`)",
+        "Network": f"`{card.model}`, {parameters / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.1f} MB",
+        "Input": f"{card.input_size}x{card.input_size} grey in [0, 1], {card.crop.scale:.2f} times the tight box",
+        "Trained": f"{card.training.get('date')}, {_epochs(card)}, "
+        f"{card.training.get('minutes')} minutes, torch {card.training.get('versions', {}).get('torch')}",
+        "Scores": "learned" if MODELS[card.model].gives_scores else NO_SCORES,
+        "Held out": _held_out(card),
+    }
+
+
+def _held_out(card: Card) -> str:
+    config = card.training.get("config", {})
+    if config.get("split", BY_FOLD) != BY_FOLD:
+        return f"the test faces of its split by {config['split']}"
+    return f"fold {config.get('fold')} of five, by person or cluster of near-duplicates"
+
+
+def _purpose(card: Card) -> list[str]:
+    return [
+        "## What for, and what not",
+        "",
+        f"For finding {len(card.schema)} keypoints of faces in photos and videos: research, teaching, and trying "
+        "things out, within the terms of the data below.",
+        "",
+        "Not for telling people apart, guessing who or what somebody is, medicine, or safety: none of it was tested. "
+        "Faces seen from the side are rare in the data. Nobody has measured whether errors differ between groups of "
+        "people.",
+    ]
+
+
+_COLUMNS = {
+    "nme": ("NME %", "{:.2f}"),
+    "nme_median": ("median", "{:.2f}"),
+    "nme_p90": ("P90", "{:.2f}"),
+    "fr8": ("FR@8 %", "{:.2f}"),
+    "auc8": ("AUC@8 %", "{:.1f}"),
+    "rmse_px": ("RMSE px", "{:.3f}"),
+    "argmax_accuracy": ("argmax accuracy %", "{:.2f}"),
+}
+
+
+def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None) -> list[list[str]]:
+    """Overall figures, then NME by group and by keypoint."""
+    folds = max(of.folds for of in reached.values())
+    several = (
+        f"Mean ± standard deviation over {folds} folds: each face was predicted by a network trained without its "
+        "person or cluster of near-duplicates. These weights are the network of the fold that they hold out. The "
+        "detector's boxes were measured on that fold."
+    )
+    single = (
+        f"Measured on {_held_out(card)}, which was held out: no face of it was trained on or watched. Five folds of "
+        "these weights are not stored, so there is no deviation over folds."
+    )
+    rows = [row for data, of in reached.items() for row in _rows_of(data, of, card, found)]
+    heads = ["data", "boxes", "faces", *(head for head, _ in _COLUMNS.values())]
+    explained = (
+        "NME is the mean point error in percent of the distance of the outer eye corners; FR@8 the share of faces "
+        "above 8 %; AUC@8 the area under the cumulative error curve up to 8 %; RMSE is over all coordinates, for 68 "
+        "points of the face scaled to 96 px. True boxes lie round the labelled points; the detector's are those of "
+        "photos, and faces that it misses are left out."
+    )
+    parts = [["## Accuracy", "", several if folds > 1 else single], _table(heads, rows), [explained]]
+    growth = {data: card.metrics[data].get("box_error_growth") for data in reached if data in card.metrics}
+    told = ", ".join(f"{value:+.1f} % on {data}" for data, value in growth.items() if value is not None)
+    if told:
+        parts.append([f"With true boxes shifted by 10 % and scaled by 15 %, NME grows by {told}."])
+    datasets = list(reached)
+    by_group = [[group, *(_group_cells(reached, group))] for group in card.schema.groups]
+    parts.append(["NME % by group:", "", *_table(["group", *datasets], by_group)])
+    for data, of in reached.items():
+        parts.append([f"NME % by keypoint on {data}:", "", *_keypoints(of, card.schema)])
+    return parts
+
+
+def _rows_of(data: str, of: Standing, card: Card, found: Assessment | None) -> list[list[str]]:
+    true = [_figure(of, key, form) for key, (_, form) in _COLUMNS.items()]
+    rows = [[data, "true", f"{of.faces:,}", *true]]
+    if found is not None and data in found.data:
+        detect = found.data[data]["detect"]
+        cells = [form.format(detect[key]) for key, (_, form) in _COLUMNS.items()]
+        rows.append([data, f"detector's ({detect['found']:.1f} % found)", f"{detect['faces']:,}", *cells])
+    return rows
+
+
+def _figure(of: Standing, key: str, form: str) -> str:
+    told = form.format(of.mean[key])
+    return f"{told} ± {form.format(of.deviation[key])}" if of.deviation else told
+
+
+def _group_cells(reached: dict[str, Standing], group: str) -> list[str]:
+    cells = []
+    for of in reached.values():
+        told = f"{of.mean['nme_by_group'][group]:.2f}"
+        cells.append(f"{told} ± {of.deviation['nme_by_group'][group]:.2f}" if of.deviation else told)
+    return cells
+
+
+def _keypoints(of: Standing, schema: Schema) -> list[str]:
+    """Several keypoints in a row, as there are up to 68."""
+    errors = of.mean["nme_by_keypoint"]
+    cells = [cell for name in schema.keypoints for cell in (f"`{name}`", f"{errors[name]:.2f}")]
+    width = 2 * _KEYPOINTS_IN_A_ROW
+    rows = [cells[start : start + width] for start in range(0, len(cells), width)]
+    return _table(("keypoint", "%") * _KEYPOINTS_IN_A_ROW, [(*row, *[""] * (width - len(row))) for row in rows])
+
+
+def disturbance_rows(found: Assessment) -> list[tuple[Disturbance, dict[str, tuple[float, float]]]]:
+    """For each disturbance, by dataset, NME and its growth over that of the faces as they are, in percent."""
+    rows = []
+    for key, disturbance in DISTURBANCES.items():
+        of = {data: measured["disturbed"] for data, measured in found.data.items()}
+        rows.append((disturbance, {data: (m[key], 100 * (m[key] / m["clean"] - 1)) for data, m in of.items()}))
+    return rows
+
+
+def _disturbances(found: Assessment) -> list[str]:
+    clean = {data: measured["disturbed"] for data, measured in found.data.items()}
+    rows = [["none", *(f"{m['clean']:.2f}" for m in clean.values())]]
+    rows += [
+        [f"{d.label}: {d.usual:g} {d.unit}", *(f"{nme:.2f} ({growth:+.0f} %)" for nme, growth in of.values())]
+        for d, of in disturbance_rows(found)
+    ]
+    faces = ", ".join(f"{m['faces']:,} of {data}" for data, m in clean.items())
+    return [
+        "## Disturbed faces",
+        "",
+        f"NME % of held-out faces ({faces}) whose picture was spoilt, and its growth. Boxes are known, and faces are "
+        "predicted as in photos: one whose points contradict its box is looked at again, upright.",
+        "",
+        *_table(["disturbance", *clean], rows),
+    ]
+
+
+def _scores(card: Card, found: Assessment) -> list[str]:
+    others = ", ".join(f"{count} {kind}" for kind, count in _kinds(found))
+    lines = ["## Scores", ""]
+    for data, measured in found.data.items():
+        gain, covered = measured["scores"]["gain"], measured["covered"]
+        lines.append(
+            f"- Of a point, on {data}: dropping the 10 % with the lowest scores lowers the mean error by {gain:.0f} % "
+            "of what dropping the truly worst 10 % would. Under a pasted box, a covered point scores lower than a "
+            f"visible one of the same face in {covered['within']:.1f} % of {covered['pairs']:,} pairs, and lower than "
+            f"without the box in {covered['fallen']:.1f} % of cases."
+        )
+    covered = found.covered_synthetic
+    told = f"{covered['within']:.1f} % of {covered['pairs']:,} pairs"
+    lines.append(f"- On synthetic faces under pasted boxes: a covered point scores lower in {told}.")
+    score = found.face_score
+    lines.append(
+        f"- Of a face: AUC {score['auc'] / 100:.4f} in telling {score['faces']} held-out faces, in boxes shifted by up "
+        f"to 10 % and scaled by up to 15 %, from {sum(score['others'].values())} others ({others})."
+    )
+    return lines
+
+
+def _kinds(found: Assessment) -> list[tuple[str, int]]:
+    names = {"background": "piece of background", "false hit": "false hit of the cascade", "part": "part of a face"}
+    plural = {"background": "pieces of background", "false hit": "false hits of the cascade", "part": "parts of a face"}
+    others = found.face_score["others"]
+    return [(names[kind] if count == 1 else plural[kind], count) for kind, count in others.items()]
+
+
+_RUNTIMES = {"onnx": ("onnxruntime", "onnx"), "torch": ("torch, fp32", "safetensors")}
+
+
+def _speed(found: Assessment) -> list[str]:
+    known = [key for key in _RUNTIMES if key in found.milliseconds]
+    rows = [
+        [label, f"{found.milliseconds[key]:.2f}", f"{found.megabytes[file]:.1f}"]
+        for key, (label, file) in ((key, _RUNTIMES[key]) for key in known)
+    ]
+    return [
+        "## Speed and size",
+        "",
+        f"Processor time of one crop on one thread of {found.milliseconds['processor']}, without its mirror image, "
+        "which photos are looked at too and which doubles it.",
+        "",
+        *_table(["runtime", "ms a face", "MB"], rows),
+    ]
+
+
+def _failures(found: Assessment, pictures: bool) -> list[str]:
+    taken = " Their 15 points are taken from 68, and lie differently on lower lip and nose." if _is_of_15(found) else ""
+    rows = [[f["condition"], f"{f['nme']:.1f}", f"{f['worst']:.1f}"] for f in found.failures]
+    lines = [
+        "## Known failures",
+        "",
+        "On synthetic faces, ten people under each condition, with known boxes; the first is for comparison." + taken,
+        "",
+        *_table(["condition", "mean NME %", "worst face"], rows),
+    ]
+    if pictures:
+        lines += ["", "The worst face of each, with the truth in green and the prediction in magenta:", ""]
+        lines += [f"![Synthetic faces with true and predicted points]({found.name}.jpg)"]
+    return [*lines, "", _SEEN_FAILING]
+
+
+def _is_of_15(found: Assessment) -> bool:
+    return found.schema == KAGGLE15.name
+
+
+def _reproduction(card: Card, found: Assessment | None) -> list[str]:
+    run = card.training.get("run", "RUN")
+    changes = card.training.get("changes", [])
+    settings = f" --set {' '.join(changes)}" if changes else ""
+    commands = [
+        f"python -m fkd train --recipe {card.training.get('recipe')}{settings} --run {run}",
+        f"python -m fkd promote {run} --name {card.name}",
+        f"python -m fkd evaluate --weights {card.name}",
+        f"python -m fkd evaluate --weights {card.name} --boxes detect",
+        f"python -m fkd evaluate --weights {card.name} --folds 5 --retrain",
+        measure_command(card.name),
+    ]
+    told = ["Made, checked on the held-out fold, and measured anew with:", "", "```", *commands, "```"]
+    if found is not None:
+        told += [
+            "",
+            "Measured with " + ", ".join(f"{name} {version}" for name, version in found.versions.items()) + ".",
+        ]
+    return ["## How to reproduce", "", *told]
+
+
+def _epochs(card: Card) -> str:
+    epochs = card.training.get("epoch")
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"

@@ -1,0 +1,268 @@
+"""Measuring weights on datasets: the figures of every card come from here.
+
+Boxes are the true ones unless the detector's are asked for, so that the network and not the detector
+is measured. Which faces the weights have seen follows from the split they were trained with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.data import load_dataset
+from fkd.data.dataset import Dataset
+from fkd.data.splits import BY_FOLD
+from fkd.errors import FkdError
+from fkd.metrics import face_nme, summarise
+from fkd.progress import parts, steps
+from fkd.runtime import Prediction
+from fkd.training.config import TrainConfig
+from fkd.training.faces import split_faces
+from fkd.training.start import trained_with
+from fkd.weights import Card, LoadedModel
+
+SPLITS = ("test", "validation", "train", "published", "all")
+BOXES = ("true", "detect")
+BoxError = tuple[float, float, float]
+_NO_BOX_ERROR: BoxError = (0.0, 0.0, 1.0)
+# Boxes that are off by 10 % of their side, too large and too small by 15 %, and all of it at once.
+_BOX_ERRORS = tuple(
+    (dx, dy, scale)
+    for scale in (0.85, 1.0, 1.15)
+    for dx, dy in ((0.0, 0.0), (0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1))
+    if (dx, dy, scale) != _NO_BOX_ERROR
+)
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one set of weights scored on one dataset.
+
+    Attributes:
+        summary: every metric of `fkd.metrics.summarise`; with true boxes also `box_error_growth`, by how
+            much NME grows, in percent of itself, when boxes are shifted by 10 % and scaled by 15 %; with
+            the detector's also `found`, the percentage of faces that it found, which alone are measured.
+        rows: indices of the faces measured.
+        predicted_px: (n, k, 2) in the pixels of the dataset's pictures.
+        seen: how many of these faces the weights were trained on or chosen by.
+    """
+
+    summary: dict[str, Any]
+    rows: np.ndarray
+    predicted_px: np.ndarray
+    seen: int
+
+
+def evaluate(
+    model: LoadedModel, dataset: Dataset, split: str = "test", *, boxes: str = "true", box_errors: bool = True
+) -> Evaluation:
+    """Measure weights on the faces of a split that have every label.
+
+    Args:
+        model: weights of the dataset's schema.
+        dataset: faces with true points.
+        split: `test`, the faces that were held out from the weights; `validation` and `train`, those that
+            training watched and learned from; `published`, the dataset's own test file; or `all`.
+        boxes: `true` ones round the points, or `detect`: faces are searched for, as in photos.
+        box_errors: also measure with wrong boxes, which takes fourteen times as long.
+
+    Raises:
+        FkdError: schemas differ, no face is left, or the detector finds none.
+    """
+    if model.card.schema.name != dataset.schema.name:
+        wrong = f"{model.card.name} gives {model.card.schema.name}"
+        raise FkdError(f"{wrong}, but {dataset.name} is labelled with {dataset.schema.name}.")
+    rows = np.flatnonzero(in_split(model.card, dataset, split) & dataset.complete)
+    if not len(rows):
+        raise FkdError(f"No face of {dataset.name} is in the split {split!r} of {model.card.name}; try --split all.")
+    faces = dataset.subset(rows)
+    if boxes == "detect":
+        predicted_px = detect_dataset(model, faces)
+        found = np.isfinite(predicted_px).all(axis=(1, 2))
+        if not found.any():
+            raise FkdError(f"The detector finds no face in the pictures of {dataset.name}; measure with true boxes.")
+        summary = {"found": round(100 * float(found.mean()), 2)}
+        rows, faces, predicted_px = rows[found], faces.subset(found), predicted_px[found]
+        errors = []
+    else:
+        predicted_px, *others_px = _with_box_errors(model, faces, _BOX_ERRORS if box_errors else ())
+        errors, summary = [_mean_nme(other_px, faces) for other_px in others_px], {}
+    summary = summarise(predicted_px, faces.points_px, faces.schema) | summary
+    if errors:
+        summary["box_error_growth"] = round(100 * float(np.mean(errors) / _mean_nme(predicted_px, faces) - 1), 2)
+    return Evaluation(summary, rows, predicted_px, int(seen_in_training(model.card, faces).sum()))
+
+
+def _with_box_errors(model: LoadedModel, faces: Dataset, box_errors: tuple[BoxError, ...]) -> list[np.ndarray]:
+    """What is predicted with true boxes, then with each error of them; the progress is that of the whole."""
+    told = f"measuring {model.card.name} on {faces.name}"
+    return [predict_dataset(model, faces, error) for error in parts(told, (_NO_BOX_ERROR, *box_errors))]
+
+
+def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
+    return float(np.nanmean(face_nme(predicted_px, faces.points_px, faces.schema)))
+
+
+def predict_dataset(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
+    """(n, k, 2) float32 points in the pixels of the dataset's pictures, in the dataset's style where weights know it.
+
+    Args:
+        model: any weights of the dataset's schema.
+        faces: rows with true points, which give the boxes.
+        box_error: shift in x and y in sides of the crop's box, and factor of its size.
+    """
+    return predict_with_scores(model, faces, box_error).points_px
+
+
+def predict_with_scores(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> Prediction:
+    """As `predict_dataset`, with the scores of points and faces."""
+    seen = [Prediction(np.empty((0, len(faces.schema), 2)), np.empty((0, len(faces.schema))), np.empty(0))]
+    maps, batches = crop_maps(model, faces, box_error), _batches_of_one_source(faces)
+    for rows in steps("predicting points", batches):
+        crops = [
+            cut(image, matrix, model.card.input_size)
+            for image, matrix in zip(faces.images_u8[rows], maps[rows], strict=True)
+        ]
+        answer = model.with_style(str(faces.sources[rows[0]])).predict(np.stack(crops))
+        seen.append(replace(answer, points_px=transform(answer.points_px, maps[rows])))
+    order = np.argsort(np.concatenate([*batches, np.empty(0, int)]))
+    columns = zip(*(vars(part).values() for part in seen), strict=True)
+    return Prediction(*(np.concatenate(column)[order].astype(np.float32) for column in columns))
+
+
+def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
+    """(n, k, 2) float32 points of the face that a search of each picture finds at the true one; NaN where none is.
+
+    The search is the one of photos, in the picture that the dataset holds.
+    """
+    from fkd.pipeline.predict import Pipeline  # which curation, that needs only true boxes, does without
+
+    pipeline = Pipeline(model)
+    predicted_px = np.full(faces.points_px.shape, np.nan, np.float32)
+    true_boxes = tight_boxes(faces.points_px)
+    for row in steps("searching for faces", range(len(faces))):
+        true_box = true_boxes[row]
+        candidates = pipeline(np.repeat(faces.images_u8[row][..., None], 3, axis=2))
+        boxes = np.array([tight_boxes(face.points_px) for face in candidates]).reshape(-1, 4)
+        apart = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] - true_box[:2] - true_box[2:], axis=1) / 2
+        if len(apart) and apart.min() < (true_box[2:] - true_box[:2]).max() / 2:
+            predicted_px[row] = candidates[int(apart.argmin())].points_px
+    return predicted_px
+
+
+def predict_mean_shape(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """(n, k, 2) points of the constant mean shape on the chosen rows, framed as the weights frame them.
+
+    The mean is taken over the faces of the dataset that are neither held out from the weights nor watched:
+    the floor that every network has to beat.
+    """
+    maps = crop_maps(model, dataset)
+    learned = in_split(model.card, dataset, "train")
+    mean_shape = np.nanmean(transform(dataset.points_px[learned], invert(maps[learned])), axis=0)
+    return transform(np.broadcast_to(mean_shape, (len(rows), *mean_shape.shape)), maps[rows])
+
+
+def crop_maps(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
+    """(n, 2, 3) maps from the network's crop to the dataset's pictures.
+
+    Pictures that are crops already, as Kaggle's, are taken whole by weights trained on them so.
+    """
+    if model.card.training.get("config", {}).get("whole_picture"):
+        height, width = faces.images_u8.shape[1:]
+        boxes = np.tile(np.array([-0.5, -0.5, width - 0.5, height - 0.5]), (len(faces), 1))
+        frame = CropFrame(1.0)
+    else:
+        boxes, frame = tight_boxes(faces.points_px).astype(np.float64), model.card.crop
+    dx, dy, factor = box_error
+    side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + side * np.array([dx, dy])
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * factor
+    return frame.matrices(np.concatenate([centre - half, centre + half], axis=1), model.card.input_size)
+
+
+def _batches_of_one_source(faces: Dataset) -> list[np.ndarray]:
+    """Rows of the dataset, all of them once."""
+    found: list[np.ndarray] = []
+    for source in np.unique(faces.sources):
+        rows = np.flatnonzero(faces.sources == source)
+        found += np.array_split(rows, range(_BATCH, len(rows), _BATCH))
+    return found
+
+
+def training_config(card: Card) -> TrainConfig | None:
+    """The settings that weights were trained with; None where the card does not say."""
+    stored = card.training.get("config")
+    return TrainConfig.from_dict(stored) if stored else None
+
+
+def in_split(card: Card, dataset: Dataset, split: str) -> np.ndarray:
+    """(n,) bool: the faces of a split of `SPLITS`, as the weights were trained.
+
+    Faces of another dataset than they were trained on are split likewise, so that the same faces are
+    measured with any weights.
+    """
+    if split not in SPLITS:
+        raise FkdError(f"Unknown split {split!r}; known are {', '.join(SPLITS)}.")
+    if split == "all":
+        return np.ones(len(dataset), bool)
+    if split == "published":
+        return dataset.published_split == "test"
+    config = training_config(card) or TrainConfig()
+    return _parts(config, dataset)[split]
+
+
+def _parts(config: TrainConfig, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Masks `train`, `validation` and `test` over the faces of any dataset."""
+    if config.split == BY_FOLD:  # which part a face is in follows from its group alone
+        return split_faces(dataset, config)
+    known = load_dataset(config.data)
+    part_of = {
+        identity: part
+        for part, mask in split_faces(known, config).items()
+        for identity in _identities(known.subset(mask))
+    }
+    parts = np.array([part_of.get(identity, "test") for identity in _identities(dataset)])
+    return {part: parts == part for part in ("train", "validation", "test")}
+
+
+def seen_in_training(card: Card, faces: Dataset) -> np.ndarray:
+    """(n,) bool: faces that the weights learned from or were chosen by.
+
+    What the weights that they started from had seen counts too. Copies of a picture in a dataset of another
+    name are recognised where the training data is at hand.
+    """
+    seen = np.zeros(len(faces), bool)
+    for config in trained_with(card.training):
+        seen |= _seen_under(config, faces)
+    return seen
+
+
+def _seen_under(config: TrainConfig, faces: Dataset) -> np.ndarray:
+    own = np.isin(faces.sources, config.data.split("+"))
+    seen = own & ~_parts(config, faces)["test"]
+    if not own.all():
+        seen[~own] = np.isin(_digests(faces.images_u8[~own]), _training_digests(config))
+    return seen
+
+
+def _training_digests(config: TrainConfig) -> list[str]:
+    digests: list[str] = []
+    for name in config.data.split("+"):
+        with suppress(FkdError):  # not at hand here
+            known = load_dataset(name)
+            digests += _digests(known.images_u8[~_parts(config, known)["test"]])
+    return digests
+
+
+def _identities(dataset: Dataset) -> list[tuple[str, str]]:
+    return list(zip(dataset.sources.tolist(), dataset.rows.tolist(), strict=True))
+
+
+def _digests(images_u8: np.ndarray) -> list[str]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images_u8]
