@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from fkd.pipeline.predict import Pipeline
 
 __version__ = "0.1.0"
-__all__ = ["Face", "FkdError", "__version__", "load"]
+__all__ = ["DEFAULT_WEIGHTS", "LIVE_WEIGHTS", "Face", "FkdError", "__version__", "load"]
+
+# What is used where nobody chooses: for photos, and for moving pictures, whose frames have no time to wait.
+DEFAULT_WEIGHTS, LIVE_WEIGHTS = "ibug68", "ibug68-small"
 
 
 def load(
-    weights: str | Path = "ibug68",
+    weights: str | Path = DEFAULT_WEIGHTS,
     *,
     device: str = "cpu",
     runtime: str = "auto",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
 from fkd.crop import CropFrame
 from fkd.errors import FkdError
 from fkd.paths import runs_root, weights_root
@@ -76,6 +77,11 @@ class Card:
 def list_weights() -> list[str]:
     """Names of the shipped weights, sorted."""
     return sorted(path.stem for path in weights_root().glob("*.safetensors"))
+
+
+def live_weights() -> str:
+    """Name of the weights for moving pictures where nobody chose; those for photos where the small ones are missing."""
+    return LIVE_WEIGHTS if LIVE_WEIGHTS in list_weights() else DEFAULT_WEIGHTS
 
 
 def list_run_weights() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import sys
 import zlib
@@ -17,6 +18,7 @@ import skimage.data
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
 from fkd.paths import PROJECT_ROOT, weights_root
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -212,3 +214,22 @@ def test_the_watch_over_written_files_sees_one(tmp_path: Path) -> None:
     with files_written() as written:
         (tmp_path / "note.txt").write_text("x")
     assert written == [str(tmp_path / "note.txt")]
+
+
+def test_photos_and_videos_begin_with_weights_of_their_own(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ending in ("safetensors", "onnx"):
+        for copy in (DEFAULT_WEIGHTS, LIVE_WEIGHTS, "another"):
+            shutil.copy(weights_root() / f"{DEFAULT_WEIGHTS}.{ending}", tmp_path / f"{copy}.{ending}")
+    monkeypatch.setenv("FKD_WEIGHTS", str(tmp_path))
+    app.run()
+
+    def weights_of(source: str) -> str:
+        return app.segmented_control(key="source").set_value(source).run().selectbox(key="weights").value
+
+    assert weights_of("Video") == LIVE_WEIGHTS
+    assert weights_of("Photos") == DEFAULT_WEIGHTS
+    app.selectbox(key="weights").set_value("another").run()
+    assert weights_of("Video") == "another", "what somebody chose stays"
+    assert not app.exception

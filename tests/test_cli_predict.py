@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import skimage.data
 import torch
 from PIL import Image
 
-from fkd import paths
+from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS, paths
 from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.models import create_model
@@ -184,6 +185,24 @@ def test_a_video_among_photos_gives_a_line_for_each_frame(
     assert names == ["astronaut.png", "sub/astronaut.mp4", "sub/blank.png"]
     assert len(list(read_frames(drawn / "sub" / "astronaut.mp4"))) == 8
     assert "2 photos and 1 video of 8 frames: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [LIVE_WEIGHTS, DEFAULT_WEIGHTS])
+def test_videos_have_weights_of_their_own_where_they_are_there(
+    photos: Path, weights: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    root = tmp_path / "weights"
+    root.mkdir()
+    shutil.copy(weights, root / f"{there}.safetensors")
+    monkeypatch.setenv("FKD_WEIGHTS", str(root))
+    clip = write_clip(tmp_path / "face.mkv", moving_face(2), [n / 25 for n in range(2)])
+    assert predict(clip, "--out", tmp_path / "out.csv") == 0
+    photos_too = predict(clip, photos / "astronaut.png", "--out", tmp_path / "both.csv")
+    if there == DEFAULT_WEIGHTS:
+        assert photos_too == 0
+    else:
+        assert photos_too == 1, "photos are not given to the small network"
+        assert f"no weights '{DEFAULT_WEIGHTS}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -34,7 +34,7 @@ from fkd.pipeline.smooth import Smoother, SmoothOptions
 from fkd.pipeline.track import Tracker, TrackOptions
 from fkd.schema import IBUG68
 from fkd.video import SUFFIXES, Frame, read_frames
-from fkd.weights import LoadedModel, load_model
+from fkd.weights import LoadedModel, live_weights, load_model
 
 _MOST_FRAMES = 300  # of one clip, which are held in memory
 _DETECTED_FRAMES = 15  # of one clip, for the usual way
@@ -59,12 +59,12 @@ print(json.dumps([milliseconds, found]))
 """
 
 
-def measure(clips: Path | None = None, weights: str = "ibug68", mediapipe: Path | None = None) -> dict[str, Any]:
+def measure(clips: Path | None = None, weights: str | None = None, mediapipe: Path | None = None) -> dict[str, Any]:
     """Every clip of a folder; `ratio` is the headline.
 
     Args:
         clips: folder of video files.
-        weights: which network follows.
+        weights: which network follows; that of the live view if not given.
         mediapipe: the Python of an environment that has MediaPipe.
 
     Raises:
@@ -73,6 +73,7 @@ def measure(clips: Path | None = None, weights: str = "ibug68", mediapipe: Path 
     paths = sorted(path for path in clips.iterdir() if path.suffix.lower() in SUFFIXES) if clips else []
     if not paths:
         raise FkdError("There are no clips to measure; name a folder of video files with --clips DIR.")
+    weights = weights or live_weights()
     with _one_core():
         model = load_model(weights, threads=1)
         rows, ours, detected, theirs = {}, [], [], []

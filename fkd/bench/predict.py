@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fkd import DEFAULT_WEIGHTS
 from fkd.crop import CropFrame
 from fkd.export import drawn_crops
 from fkd.models import create_model
@@ -25,11 +26,10 @@ from fkd.schema import get_schema
 from fkd.weights import Card, load_model, load_torch_model
 
 HEADLINE = "torch fp32 / onnxruntime, milliseconds for one crop"
-WEIGHTS = "ibug68"
 _ROUNDS = {1: 40, 64: 5}
 
 
-def measure(weights: str = WEIGHTS, rounds: dict[int, int] | None = None) -> dict[str, Any]:
+def measure(weights: str = DEFAULT_WEIGHTS, rounds: dict[int, int] | None = None) -> dict[str, Any]:
     """Milliseconds of each side for one crop and for many; `ratio` is the headline.
 
     Args:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON too")
     live = parser.add_argument_group("live")
     live.add_argument("--clips", type=Path, metavar="DIR", help="folder of video files to follow faces in")
-    live.add_argument("--weights", default="ibug68", metavar="NAME", help="which network (default: %(default)s)")
+    live.add_argument("--weights", metavar="NAME", help="which network (default: that of the live view)")
     live.add_argument("--mediapipe", type=Path, metavar="PYTHON", help="a Python that has requirements-bench.txt")
 
 

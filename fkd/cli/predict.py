@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
 from fkd.errors import FkdError, UnwritableError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fkd.pipeline.clip import ClipOptions
     from fkd.pipeline.predict import Pipeline
     from fkd.pipeline.write import Writer
+    from fkd.runtime import LoadedModel
     from fkd.schema import Schema
 
 HELP = "find the faces in photos and videos and their keypoints"
@@ -85,7 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.epilog = _EPILOG
     parser.add_argument("inputs", nargs="+", metavar="INPUT", type=Path, help="photos, videos, or folders of them")
-    parser.add_argument("--weights", default="ibug68", help="a shipped name, or a path (default: %(default)s)")
+    parser.add_argument(
+        "--weights",
+        help=f"a shipped name, run:NAME, or a path (default: {DEFAULT_WEIGHTS} for photos; for videos {LIVE_WEIGHTS}, "
+        "where it is there)",
+    )
     parser.add_argument(
         "--out", type=_results_file, metavar="FILE", help=".jsonl, .csv or .parquet; JSON lines to the screen otherwise"
     )
@@ -114,10 +120,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict every input; 0 if at least one gave a result."""
-    import fkd
     from fkd.options import from_flags
     from fkd.pipeline.clip import ClipOptions
     from fkd.pipeline.detect import HaarOptions
+    from fkd.pipeline.predict import Pipeline
     from fkd.pipeline.smooth import SmoothOptions
     from fkd.pipeline.track import TrackOptions
 
@@ -127,15 +133,10 @@ def run(args: argparse.Namespace) -> int:
     if boxes is not None and any(item.is_video for item in inputs):
         raise FkdError("--boxes is for photos; in videos faces are found and followed, so predict them without it.")
     drawings = None if args.draw is None else plan_drawings(args.draw, inputs)
-    pipeline = fkd.load(
-        args.weights,
-        device=args.device,
-        runtime=args.runtime,
-        haar=from_flags(args, HaarOptions),
-        min_face_score=args.min_face_score,
-    )
+    photos, videos = _load_models(args, inputs)
+    pipeline = Pipeline(photos, from_flags(args, HaarOptions), args.min_face_score)
     clip_options = ClipOptions(from_flags(args, TrackOptions, "track_"), from_flags(args, SmoothOptions))
-    _predict_all(_Work(pipeline, clip_options, boxes), inputs, args.out, drawings, tally)
+    _predict_all(_Work(pipeline, videos, clip_options, boxes), inputs, args.out, drawings, tally)
     if len(tally.errors) == len(inputs):
         none = f"None of {len(inputs)} inputs gave a result: {tally.errors[0]}"
         raise FkdError(tally.errors[0] if len(inputs) == 1 else none)
@@ -143,6 +144,17 @@ def run(args: argparse.Namespace) -> int:
         print(f"fkd: {sentence}", file=sys.stderr)
     print(f"fkd: {tally.sentence(args.out, args.draw)}", file=sys.stderr)
     return 0
+
+
+def _load_models(args: argparse.Namespace, inputs: list[Input]) -> tuple[LoadedModel, LoadedModel]:
+    """The networks for photos and for videos: one for both where weights are named or one kind of input is given."""
+    from fkd.weights import live_weights, load_model
+
+    names = [args.weights or (live_weights() if item.is_video else DEFAULT_WEIGHTS) for item in inputs]
+    models = {name: load_model(name, args.device, args.runtime) for name in dict.fromkeys(names)}
+    of_kind = {item.is_video: models[name] for item, name in zip(inputs, names, strict=True)}
+    either = models[names[0]]
+    return of_kind.get(False, either), of_kind.get(True, either)
 
 
 def collect_inputs(paths: list[Path]) -> list[Input]:
@@ -222,6 +234,7 @@ class _Work:
     """What every input is predicted with."""
 
     pipeline: Pipeline
+    video_model: LoadedModel
     clip_options: ClipOptions
     boxes: dict[str, list[tuple[float, ...]]] | None
 
@@ -279,8 +292,7 @@ def _predict_video(
 ) -> None:
     from fkd.pipeline.clip import process_clip
 
-    model = work.pipeline.model
-    summary = process_clip(item.path, model, writer.write, work.clip_options, drawing, progress)
+    summary = process_clip(item.path, work.video_model, writer.write, work.clip_options, drawing, progress)
     tally.videos, tally.frames = tally.videos + 1, tally.frames + summary.frames
     tally.faces += summary.faces
     if summary.damage:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import streamlit as st
 
+from fkd import DEFAULT_WEIGHTS
 from fkd.errors import FkdError
 from fkd.evaluation.cards import NO_SCORES, render_card
 from fkd.models import MODELS
@@ -18,10 +19,10 @@ from fkd.pipeline.track import TrackOptions
 from fkd.ui.forms import options_form, reset
 from fkd.ui.missing import HAAR, MIN_SCORE
 from fkd.ui.photos import Settings
-from fkd.weights import find_weights, list_run_weights, list_weights, read_card
+from fkd.weights import find_weights, list_run_weights, list_weights, live_weights, read_card
 
 T = TypeVar("T")
-_FIRST_CHOICE = "ibug68"
+_WEIGHTS, _UNCHOSEN = "weights", "weights.unchosen"
 
 
 def choose_settings() -> tuple[Settings, DrawOptions]:
@@ -48,7 +49,7 @@ def choose_clip_settings() -> tuple[str, ClipOptions]:
     """The sidebar for moving pictures, live or from a file: weights, and how faces are followed and drawn."""
     with st.sidebar:
         st.subheader("Model", anchor=False)
-        weights = choose_weights()
+        weights = choose_weights(live_weights())
         drawing = _choose_drawing()
         smooth = _folded("Steady points", SmoothOptions, "smooth")
         track = _folded("Following faces", TrackOptions, "track")
@@ -70,13 +71,20 @@ def _folded(title: str, options_class: type[T], key: str) -> T:
     return options
 
 
-def choose_weights() -> str:
-    """A list of the weights there are, those of runs below the shipped ones, with the chosen one's card in a line."""
-    names = sorted(list_weights(), key=lambda name: (name != _FIRST_CHOICE, name))
+def choose_weights(default: str = DEFAULT_WEIGHTS) -> str:
+    """A list of the weights there are, those of runs below the shipped ones, with the chosen one's card in a line.
+
+    Who has not chosen gets the `default`, also after a step from photos to videos, which have different ones.
+    """
+    names = sorted(list_weights(), key=lambda name: (name != default, name))
     names += list_run_weights()
     if not names:
-        find_weights(_FIRST_CHOICE)  # says which weights are missing and where they belong
-    weights = st.selectbox("Weights", names, key="weights", bind="query-params")
+        find_weights(default)  # says which weights are missing and where they belong
+    before = st.session_state.get(_UNCHOSEN)
+    if before not in (None, default) and st.session_state.get(_WEIGHTS) == before:
+        st.session_state[_WEIGHTS] = default
+    st.session_state[_UNCHOSEN] = default
+    weights = st.selectbox("Weights", names, key=_WEIGHTS, bind="query-params")
     try:
         card = read_card(weights)
     except FkdError:
