@@ -39,16 +39,32 @@ def cached_dataset(name: str, sources: list[Path], build: Callable[[], Dataset])
         texts = {"name": np.array(dataset.name), "schema": np.array(dataset.schema.name)}
         return texts | {field: getattr(dataset, field) for field in ARRAYS}
 
-    stored = cached_arrays(name, fingerprint(sources), ("name", "schema", *ARRAYS), arrays)
-    return Dataset(str(stored.pop("name")), get_schema(str(stored.pop("schema"))), **stored)
+    return _as_dataset(cached_arrays(name, fingerprint(sources), ("name", "schema", *ARRAYS), arrays, _as_dataset))
+
+
+def _as_dataset(stored: dict[str, np.ndarray]) -> Dataset:
+    """Raises where the arrays do not belong together."""
+    return Dataset(str(stored["name"]), get_schema(str(stored["schema"])), **{name: stored[name] for name in ARRAYS})
 
 
 def cached_arrays(
-    name: str, key: str, fields: tuple[str, ...], build: Callable[[], dict[str, np.ndarray]]
+    name: str,
+    key: str,
+    fields: tuple[str, ...],
+    build: Callable[[], dict[str, np.ndarray]],
+    check: Callable[[dict[str, np.ndarray]], object] | None = None,
 ) -> dict[str, np.ndarray]:
-    """`build()`, or the arrays stored under `name` and `key` when all `fields` are there and whole."""
+    """`build()`, or the arrays stored under `name` and `key` when all `fields` are there and whole.
+
+    Args:
+        name: the first half of the file's name.
+        key: the other half, which changes with whatever the arrays are made from.
+        fields: names of the arrays.
+        build: makes them; called when no usable file exists.
+        check: raises for stored arrays that cannot be what `build` made.
+    """
     path = cache_root() / f"{name}-{key}.npz"
-    arrays = _read(path, fields)
+    arrays = _read(path, fields, check)
     if arrays is None:
         arrays = build()
         _write_aside(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
@@ -88,12 +104,21 @@ def _hash_file(path: Path) -> bytes:
     return digest
 
 
-def _read(path: Path, fields: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+def _read(
+    path: Path, fields: tuple[str, ...], check: Callable[[dict[str, np.ndarray]], object] | None
+) -> dict[str, np.ndarray] | None:
     """The arrays of a cache file; None where there is none or it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {field: stored[field] for field in fields}
-    except Exception:  # a damaged archive raises many kinds; each means: build again
+            arrays = {field: stored[field] for field in fields}
+        if check is not None:
+            check(arrays)
+        return arrays
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # a damaged archive raises many kinds
+        why = getattr(error, "strerror", None) or error
+        _log.warning("The cache file %s is damaged (%s); it is made again.", path, why)
         return None
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -88,7 +89,7 @@ def _in_one_sentence(error: Exception, config: TrainConfig, run: RunFolder, grou
         silent = f"One of the {group.size} processes has ended without a word, as if it was killed; resume the run."
         return (group.failure_of_others() if group.leads else None) or silent
     if isinstance(error, OSError):
-        return f"The run's folder {run.path} cannot be written ({error.strerror}); free some space, then resume."
+        return _about_a_file(error, run)
     text = (str(error).strip() or "no message").splitlines()[0]
     # Torch's allocator for the CPU says so in words only.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
@@ -97,6 +98,14 @@ def _in_one_sentence(error: Exception, config: TrainConfig, run: RunFolder, grou
     if config.compile and type(error).__module__.startswith("torch._"):
         return f"The network cannot be compiled here ({text}); try compile=false."
     return f"{type(error).__name__}: {text}{_SEE_LOG}"
+
+
+def _about_a_file(error: OSError, run: RunFolder) -> str:
+    """A write that fails for want of space names no file, so what names none is taken for one of the run's own."""
+    named = error.filename
+    if isinstance(named, str | os.PathLike) and not Path(named).is_relative_to(run.path):
+        return f"{named} cannot be read ({error.strerror}); see that it is there and readable, then resume."
+    return f"The run's folder {run.path} cannot be written ({error.strerror}); free some space, then resume."
 
 
 class Trainer:

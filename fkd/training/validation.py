@@ -58,8 +58,10 @@ class Validation:
         self.batches = FaceBatches(faces, config, device)
 
     def measure(self, network: KeypointNetwork) -> Measured:
-        """Predict every face and compare with its true points."""
+        """Predict every face and compare with its true points; `FkdError` where the network has gone to pieces."""
         loss, crop_px = self._predict(network)
+        if not np.isfinite(crop_px).all():  # which the loss of the last step, taken before it, does not show
+            raise FkdError("The network predicts no numbers any more; try a lower learning rate or precision=fp32.")
         true_px, schema = self.faces.points_px, self.faces.schema
         predicted_px = transform(crop_px, self.batches.maps.cpu().numpy()).astype(np.float32)
         errors = point_errors_px(predicted_px, true_px) / eye_distances_px(true_px, schema)[:, None]
