@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fkd.paths import runs_root
+from fkd.training.config import TrainConfig
 from fkd.training.history import read_epochs
 from fkd.training.launch import RunView
 from fkd.training.run import RunFolder
@@ -27,6 +28,7 @@ RESULTS = {
 ERRORS = ("nme", "rmse_px", "validation_loss", "train_loss")
 ABOUT = ("name", "state", "recipe", "data", "device", "started")
 _NO_SETTING = ("recipe", "data", "made_with")
+_DEFAULTS = TrainConfig().as_dict()
 
 
 def runs_table(views: Sequence[RunView]) -> pd.DataFrame:
@@ -44,11 +46,15 @@ def runs_table(views: Sequence[RunView]) -> pd.DataFrame:
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's settings on one level, `augmentation.rotation_deg` for what is inside; a dictionary as JSON text."""
+    """A run's settings on one level, `augmentation.rotation_deg` for what is inside; a dictionary as JSON text.
+
+    One that came later than the run has its default, as when the run is resumed.
+    """
     settings: dict[str, Any] = {}
-    for name, value in config.items():
+    for name, value in {**_DEFAULTS, **config}.items():
         if name == "augmentation" and isinstance(value, dict):
-            settings |= {f"augmentation.{inner}": setting for inner, setting in value.items()}
+            inner = {**_DEFAULTS[name], **value}
+            settings |= {f"augmentation.{key}": setting for key, setting in inner.items()}
         elif name not in _NO_SETTING:
             settings[name] = json.dumps(value) if isinstance(value, (dict, list)) else value
     return settings

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import plotly.graph_objects as go
+import streamlit as st
 
 MODEBAR: dict[str, Any] = {
     "displaylogo": False,
@@ -34,3 +37,18 @@ def line_style(index: int) -> dict[str, Any]:
 def bar_for(file_name: str) -> dict[str, Any]:
     """The bar above a figure, whose saved picture is called `file_name`."""
     return {**MODEBAR, "toImageButtonOptions": {**MODEBAR["toImageButtonOptions"], "filename": file_name}}
+
+
+@contextmanager
+def scrolled_when_narrow(key: str, width_px: int) -> Iterator[None]:
+    """A place for a figure that needs some width: on a phone it is moved sideways, and the page is not.
+
+    Args:
+        key: of the container, letters and hyphens.
+        width_px: the least width.
+    """
+    with st.container(key=key):
+        st.html(
+            f"<style>.st-key-{key} {{ overflow-x: auto; }} .st-key-{key} > * {{ min-width: {width_px}px; }}</style>"
+        )
+        yield

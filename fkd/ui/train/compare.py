@@ -13,7 +13,7 @@ import streamlit as st
 from fkd.training import launch
 from fkd.training.comparison import ERRORS, RESULTS, differences, differing, runs_table
 from fkd.ui.frame import errors_in_a_sentence
-from fkd.ui.plots import GOOD_TO_BAD, bar_for, tidy
+from fkd.ui.plots import GOOD_TO_BAD, bar_for, scrolled_when_narrow, tidy
 from fkd.ui.train.curves import show_curves
 from fkd.ui.train.states import GOING_ON, POLL_S, readable
 from fkd.ui.train.table import filter_runs, pick_rows
@@ -26,6 +26,8 @@ _MOST_CURVES = 24  # line styles there are
 _CHANGE = "Δ "
 _BETTER_COLOUR, _WORSE_COLOUR = "#009E73", "#D55E00"
 _COUNTS = ("best_epoch", "epochs_done")  # whose differences say nothing that they do not say themselves
+_AXIS_PX = 90  # fewer, and the names of one axis lie over the axis before
+_LONGEST = 14  # characters of a name at an axis
 _WIDE_SPAN = 50.0  # of an axis, as a factor, from which on it is logarithmic
 _MEASURES = {"nme": "NME, %", "rmse_px": "RMSE, px"}
 
@@ -132,7 +134,7 @@ def _overlay(names: list[str], polling: bool) -> None:
     with errors_in_a_sentence():
         if polling and not any(launch.view(name).state in GOING_ON for name in names):
             st.rerun()
-        show_curves(names, f"{_KEY}.curves")
+        show_curves(names, f"{_KEY}.curves", live=polling)
 
 
 def _show_parallel(runs: pd.DataFrame) -> None:
@@ -149,12 +151,14 @@ def _show_parallel(runs: pd.DataFrame) -> None:
     figure = parallel_figure(known, settings)
     # Plotly puts a rim of this colour round the numbers of the axes; of itself it would be white in the dark too.
     figure.update_layout(paper_bgcolor=st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor"))
-    st.plotly_chart(
-        figure,
-        key=f"{_KEY}.parallel",
-        config=bar_for("parallel_coordinates"),
-        alt="Parallel coordinates of settings and errors",
-    )
+    axes = len(figure.data[0].dimensions)
+    with scrolled_when_narrow("train-parallel", _AXIS_PX * axes):
+        st.plotly_chart(
+            figure,
+            key=f"{_KEY}.parallel",
+            config=bar_for("parallel_coordinates"),
+            alt="Parallel coordinates of settings and errors",
+        )
     st.caption(
         f"{len(known)} runs, each a line: blue has the lowest NME, orange the highest. Drag along an axis to pick out "
         "runs, and an axis by its name to move it."
@@ -181,7 +185,9 @@ def parallel_figure(runs: pd.DataFrame, settings: Sequence[str]) -> go.Figure:
             tickfont={"size": 11},
         )
     )
-    return tidy(figure, 420, margin={"l": 60, "r": 60, "t": 90, "b": 20})
+    # The names on the first axis stand to its left.
+    left_px = 20 + 7 * max((len(name) for name in dimensions[0].get("ticktext", ())), default=4)
+    return tidy(figure, 420, margin={"l": left_px, "r": 60, "t": 90, "b": 20})
 
 
 def _dimension(values: pd.Series, name: str) -> dict[str, Any]:
@@ -196,8 +202,13 @@ def _dimension(values: pd.Series, name: str) -> dict[str, Any]:
         "label": readable(name),
         "values": texts.map(kinds.index),
         "tickvals": list(range(len(kinds))),
-        "ticktext": kinds,
+        "ticktext": [_short(kind) for kind in kinds],
     }
+
+
+def _short(text: str) -> str:
+    """Both ends of a long name, which would lie over the axis before its own."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[1 - _LONGEST // 2 :]}"
 
 
 def _numbers(values: np.ndarray) -> dict[str, Any]:

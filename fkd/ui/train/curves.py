@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -23,11 +24,14 @@ PANELS_OF_SEVERAL = {
     "Validation loss": {"validation_loss": "validation"},
     **_RATE,
 }
+VALIDATED = ("validation_loss", "validation_nme", "validation_rmse_px")
 _AXIS_TITLES = {EPOCH: "epoch", STEP: "step", TIME: "minutes of training"}
 _COLOURS = {"train_loss": PALETTE[0], "learning_rate": PALETTE[3]}  # whatever is of the validation faces is orange
 _VALIDATION_COLOUR = PALETTE[1]
 _HEIGHT_PX = 260
 _MANY = 120  # points on a curve, from which on they are not marked
+_FEW = 10  # points on a curve, up to which none is an outlier
+_MOST = 0.95  # share of a curve that is never cut off
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class CurveView:
         over: `epoch`, `step` or `time`.
         smoothing: 0 for none, up to but not 1; see `fkd.training.history.smooth`.
         log: whether the y axes are logarithmic.
+        whole: whether they reach to the largest values, which those of the first steps are.
     """
 
     over: str = EPOCH
     smoothing: float = 0.0
     log: bool = False
+    whole: bool = True
 
 
 def choose_view(key: str) -> CurveView:
@@ -68,28 +74,40 @@ def choose_view(key: str) -> CurveView:
         width=220,
     )
     log = st.toggle("Log axis", key=f"{key}.log", persist_state="session")
-    return CurveView(over, smoothing, log)
+    cut = st.toggle(
+        "Ignore outliers",
+        value=True,
+        key=f"{key}.cut",
+        persist_state="session",
+        disabled=log,
+        help="Cuts the y axes off above most values: those of the first steps would flatten all others.",
+    )
+    return CurveView(over, smoothing, log, whole=log or not cut)
 
 
-def show_curves(runs: Sequence[str], key: str) -> None:
+def show_curves(runs: Sequence[str], key: str, *, live: bool) -> None:
     """The curves of one run or several, with the widgets that say how they are drawn.
 
     Args:
         runs: their names.
         key: prefix of the widgets' keys.
+        live: whether any of them goes on, so that there is something to pause.
     """
+    histories = _read(tuple(runs), live and bool(st.session_state.get(f"{key}.pause")), key)
+    if not any(map(len, histories.values())):
+        told = "The curves begin with the first seconds of training." if live else "It ended before its first curve."
+        st.info(told, icon=":material/show_chart:")
+        return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         view = choose_view(key)
-        paused = st.toggle(
-            "Pause",
-            key=f"{key}.pause",
-            help="Keeps new values back while you look closer: each of them would undo your zoom.",
-        )
-    histories = _read(tuple(runs), paused, key)
-    if not any(map(len, histories.values())):
-        st.info("The curves begin with the first seconds of training.", icon=":material/show_chart:")
-        return
+        if live:
+            st.toggle(
+                "Pause",
+                key=f"{key}.pause",
+                help="Keeps new values back while you look closer: each of them would undo your zoom.",
+            )
     show_panels(histories, view, key)
+    _tell_of_marks(histories)
     st.download_button(
         "Metrics as CSV",
         lambda: metrics_csv(histories),
@@ -150,9 +168,28 @@ def panel_figure(histories: Mapping[str, History], metrics: Mapping[str, str], v
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     tidy(figure, _HEIGHT_PX, showlegend=max(len(histories), len(metrics)) > 1, legend=legend)
     figure.update_xaxes(title=_AXIS_TITLES[view.over], gridcolor=GRID_COLOUR, zeroline=False)
-    y_axis = {"type": "log" if view.log else "linear", "gridcolor": GRID_COLOUR, "exponentformat": "e"}
+    y_axis = {
+        "type": "log" if view.log else "linear",
+        "gridcolor": GRID_COLOUR,
+        "exponentformat": "e",
+        "zeroline": False,
+    }
     # A rate that never changes would otherwise lie in the middle of an axis from -1 to 1.
-    return figure.update_yaxes(rangemode="tozero" if "learning_rate" in metrics else "normal", zeroline=False, **y_axis)
+    rangemode = "tozero" if "learning_rate" in metrics else "normal"
+    figure.update_yaxes(rangemode=rangemode, range=None if view.whole else range_of_most(figure), **y_axis)
+    return figure
+
+
+def range_of_most(figure: go.Figure) -> list[float] | None:
+    """A y axis that leaves out the few values of a curve that lie far above its others; None where there are none."""
+    curves = [trace.y for trace in figure.data]
+    if not curves:
+        return None
+    low = min(map(min, curves))
+    most = max(np.quantile(y, _MOST) if len(y) > _FEW else max(y) for y in curves)
+    margin = 0.05 * (most - low)
+    top = most + 10 * margin
+    return None if max(map(max, curves)) <= top else [low - margin, top]
 
 
 def _add_curve(
@@ -173,6 +210,37 @@ def _add_curve(
     if view.smoothing:
         figure.add_scatter(y=y, line={**line, "width": 1}, opacity=0.3, showlegend=False, **{**common, "mode": "lines"})
     figure.add_scatter(y=smooth(y, view.smoothing) if view.smoothing else y, line={**line, "width": 2}, **common)
+    _add_best(figure, history, metric, name, line, view)
+
+
+def _add_best(
+    figure: go.Figure, history: History, metric: str, name: str, line: Mapping[str, str], view: CurveView
+) -> None:
+    """A star at the epoch whose weights are kept."""
+    best = history.best()
+    place = "seconds" if view.over == TIME else view.over
+    if metric not in VALIDATED or not {metric, place} <= best.keys():
+        return
+    figure.add_scatter(
+        x=[best[place] / (60 if view.over == TIME else 1)],
+        y=[best[metric]],
+        mode="markers",
+        legendgroup=name,
+        showlegend=False,
+        marker={"symbol": "star", "size": 13, "color": line["color"], "line": {"width": 1, "color": "white"}},
+        hovertemplate=f"{name}, best epoch {best['epoch']:.0f}: %{{y:.4~g}}<extra></extra>",
+    )
+
+
+def _tell_of_marks(histories: Mapping[str, History]) -> None:
+    """What the stars in the figures stand for."""
+    best = {run: history.best() for run, history in histories.items()}
+    known = {run: record["epoch"] for run, record in best.items() if "epoch" in record}
+    if len(histories) == 1 and known:
+        (epoch,) = known.values()
+        st.caption(f"★ is epoch {epoch:.0f}, the best so far by NME: its weights are the ones that are kept.")
+    elif known:
+        st.caption("★ is each run's best epoch by NME, whose weights are kept.")
 
 
 def _has(history: History, metrics: Mapping[str, str], view: CurveView) -> bool:

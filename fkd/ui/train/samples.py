@@ -19,7 +19,7 @@ from fkd.ui.plots import GRID_COLOUR, bar_for, tidy
 
 _EPOCH, _NEWEST = "train.samples.epoch", "train.samples.newest"
 _SIDE_PX, _COLUMNS = 300, 4
-_WORST_PX = 128
+_WORST_PX = 124  # eight fit beside each other, and two on a phone
 _BARS, _ON_THE_FACE = "Bars", "On the face"
 
 
@@ -35,7 +35,12 @@ def show_samples(folder: RunFolder) -> None:
     schema = _schema_of(faces.points_px.shape[1])
     epoch = _choose_epoch(folder.name, epochs)
     picture = mosaic(faces.images_u8, faces.points_px, samples.predicted_px(epoch))
-    st.image(picture, width="stretch", alt=f"Validation faces after epoch {epoch}, truth green, prediction magenta")
+    # On a phone the halves stand below each other: in one piece the faces would be tiny.
+    halves = np.split(picture, 2, axis=1) if len(faces.images_u8) >= _COLUMNS else [picture]
+    for column, half in zip(st.columns(len(halves), gap=None), halves, strict=True):
+        column.image(
+            half, width="stretch", alt=f"Validation faces after epoch {epoch}, truth green, prediction magenta"
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("The truth is green, the prediction magenta.", width="content")
         _offer_png(picture, f"{folder.name}_epoch_{epoch}")

@@ -19,9 +19,11 @@ RUN = "run"  # in the address: the run that is watched
 _KEY = "train.runs"
 _IN_ADDRESS = f"{_KEY}.address"  # the run that this table last wrote there
 _FILTERS = {"state": "State", "recipe": "Recipe", "data": "Data"}
-_FIRST_COLUMNS = ("name", "state", "progress", "recipe", "data", "nme", "rmse_px", "best_epoch", "minutes", "started")
+# As far as the error fits on a phone.
+_FIRST_COLUMNS = ("name", "state", "nme", "rmse_px", "progress", "recipe", "data", "best_epoch", "minutes", "started")
 _ALWAYS = ("learning_rate", "batch_size")
 _ROWS_PX, _HEAD_PX, _MOST_ROWS = 35, 40, 10
+_ROWS_BESIDE_A_RUN = 5  # so that it stands near the top, on a phone above all
 _EVERY_S = 5.0
 
 
@@ -140,7 +142,7 @@ def pick_rows(table: pd.DataFrame, key: str, default: Sequence[str], *, several:
         on_select="rerun",
         selection_mode="multi-row" if several else "single-row",
         hide_index=True,
-        height=_HEAD_PX + _ROWS_PX * min(len(names), _MOST_ROWS),
+        height=_HEAD_PX + _ROWS_PX * min(len(names), _MOST_ROWS if several or not rows else _ROWS_BESIDE_A_RUN),
         placeholder="–",
         column_order=_column_order(table),
         column_config=_column_config(table),
@@ -154,6 +156,7 @@ def for_display(table: pd.DataFrame) -> pd.DataFrame:
     shown["state"] = [[state.capitalize()] for state in table["state"]]
     epochs = table.get("epochs", pd.Series(np.nan, table.index)).astype(float)
     shown["progress"] = (100 * table["epochs_done"] / epochs).clip(upper=100)
+    shown.loc[table["state"] == "finished", "progress"] = 100.0  # also where it ended early, as nothing got better
     shown["started"] = pd.to_datetime(table["started"].astype(float), unit="s", utc=True)
     return shown
 
@@ -176,7 +179,7 @@ def _column_config(table: pd.DataFrame) -> dict[str, Any]:
         ),
         "progress": column.ProgressColumn("Progress", format="%.0f %%", min_value=0, max_value=100, width=90),
         "recipe": column.TextColumn("Recipe"),
-        "data": column.TextColumn("Data"),
+        "data": column.TextColumn("Data", width=180),
         "device": column.TextColumn("Device"),
         "started": column.DatetimeColumn("Started", format="MMM D, HH:mm"),
     }
@@ -188,8 +191,8 @@ def _offer_csv(table: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         count = "1 run" if len(table) == 1 else f"{len(table):,} runs"
         st.caption(
-            f"{count}. A click on a row shows the run, one on a column's name sorts; the eye above the table brings "
-            "further settings.",
+            f"{count}. A click on a row opens the run, one on a column's name sorts.",
+            help="The eye above the table brings further settings as columns.",
             width="stretch",
         )
         st.download_button(

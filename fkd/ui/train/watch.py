@@ -6,6 +6,7 @@ It is drawn again every few seconds for as long as the run goes on, and not once
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,15 @@ from fkd.training import launch
 from fkd.training.comparison import settings_of
 from fkd.training.history import History, read_history, tail
 from fkd.training.launch import RunView
+from fkd.training.recipes import changes_from_recipe
 from fkd.training.run import RunFolder
 from fkd.ui.frame import errors_in_a_sentence
 from fkd.ui.train.curves import show_curves
 from fkd.ui.train.samples import show_samples
 from fkd.ui.train.states import GOING_ON, POLL_S, state_badge
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 _CURVES, _FACES, _SETTINGS, _LOG = "Curves", "Faces", "Settings", "Log"
 _LOG_LINES = 25  # as many as can be seen at once, so that the newest are
@@ -73,6 +78,9 @@ def progress(view: RunView, history: History) -> tuple[float, str]:
         return 0.0, f"Waits until {view.status.get('device', 'its device')} is free."
     if not epochs:
         return 0.0, f"{done} epochs"
+    if view.state == "finished" and done < epochs:
+        without = done - int(history.best().get("epoch", 0))
+        return 1.0, f"ended after {done} of {epochs} epochs, as the last {without} brought nothing better"
     if view.state != "running":
         return min(done / epochs, 1.0), f"{done} of {epochs} epochs"
     step, steps, left_s = (view.status.get(key) for key in ("step", "steps", "seconds_left"))
@@ -119,8 +127,10 @@ def _show_figures(view: RunView, history: History) -> None:
 
 
 def figures(view: RunView, history: History) -> list[tuple[str, str]]:
-    """Labels and values of the figures under the progress bar, only what is known."""
-    best, status = history.best(), view.status
+    """Labels and values of the figures under the progress bar, only what is known, and now and means at their time."""
+    best, status, runs = history.best(), view.status, view.state == "running"
+    rates = history.at_epoch_ends("images_per_s")
+    images_per_s = status.get("images_per_s", _last(history, "images_per_s")) if runs else _median(rates)
     rate = status.get("learning_rate", _last(history, "learning_rate"))
     memory = status.get("memory_mb", _last(history, "memory_mb"))
     seconds = _last(history, "seconds")
@@ -128,17 +138,18 @@ def figures(view: RunView, history: History) -> list[tuple[str, str]]:
         "Best NME": f"{best['validation_nme']:.2f} %" if best else None,
         "RMSE": f"{best['validation_rmse_px']:.2f} px" if "validation_rmse_px" in best else None,
         "Best epoch": f"{best['epoch']:.0f}" if "epoch" in best else None,
-        "Images/s": _number(status.get("images_per_s", _last(history, "images_per_s"))),
-        "Learning rate": f"{rate:.2g}" if rate is not None else None,
-        "Memory": f"{memory / 1024:.1f} GB" if memory else None,
-        "Load": f"{100 * status['load']:.0f} %" if view.state == "running" and status.get("load") is not None else None,
+        "Images/s": f"{images_per_s:,.0f}" if images_per_s is not None else None,
+        "Learning rate": f"{rate:.2g}" if runs and rate is not None else None,
+        "Peak memory": f"{memory / 1024:.1f} GB" if memory else None,
+        "Load": f"{100 * status['load']:.0f} %" if runs and status.get("load") is not None else None,
         "Trained for": in_words(seconds) if seconds is not None else None,
     }
     return [(label, value) for label, value in known.items() if value is not None]
 
 
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:,.0f}"
+def _median(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def _last(history: History, name: str) -> float | None:
@@ -162,7 +173,7 @@ def _show_section(name: str) -> None:
         folder = RunFolder.open(name)
         match section:
             case "Curves":
-                show_curves([name], "train.curves")
+                show_curves([name], "train.curves", live=launch.view(name).state in GOING_ON)
             case "Faces":
                 show_samples(folder)
             case "Settings":
@@ -172,22 +183,46 @@ def _show_section(name: str) -> None:
 
 
 def _show_settings(folder: RunFolder) -> None:
-    settings, made_with = settings_of(folder.read_config()), folder.read_made_with()
+    config, made_with = folder.read_config(), folder.read_made_with()
+    changes = _changes(config)
+    if changes:
+        st.markdown("**Changes to the recipe** · " + ", ".join(f"`{change}`" for change in changes))
     left, right = st.columns(2, gap="medium")
-    table = pd.DataFrame({"Setting": list(settings), "Value": [str(value) for value in settings.values()]})
-    left.dataframe(table, hide_index=True, height="content")
+    _table(left, "Setting", settings_of(config))
     if made_with:
-        right.markdown("**Made with**")
-        right.json(made_with)
+        _table(right, "Made with", _flat(made_with))
     right.download_button(
         "Settings as JSON",
-        lambda: json.dumps({**folder.read_config(), "made_with": made_with}, indent=2).encode(),
+        lambda: json.dumps({**config, "made_with": made_with}, indent=2).encode(),
         f"{folder.name}_config.json",
         "application/json",
         key="train.settings.json",
         icon=":material/download:",
         on_click="ignore",
     )
+
+
+def _changes(config: dict[str, Any]) -> list[str]:
+    """What was changed of the recipe; nothing where it is of another version, which knew other recipes."""
+    try:
+        return changes_from_recipe(config)
+    except (FkdError, KeyError):
+        return []
+
+
+def _table(place: DeltaGenerator, head: str, values: dict[str, Any]) -> None:
+    texts = [f"{value:.6g}" if isinstance(value, float) else str(value) or "–" for value in values.values()]
+    table = pd.DataFrame({head: list(values), "Value": texts})
+    narrow = {head: st.column_config.TextColumn(width=175)}
+    place.dataframe(table, hide_index=True, height="content", column_config=narrow)
+
+
+def _flat(record: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """A record on one level, `versions.torch` for what is inside."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return flat
 
 
 def _show_log(folder: RunFolder) -> None:
