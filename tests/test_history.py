@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fkd.augment import Augmentation
 from fkd.training import launch
 from fkd.training.comparison import RESULTS, differences, differing, runs_table, settings_of
 from fkd.training.history import EPOCH, STEP, TIME, as_history, read_epochs, read_history, smooth, tail
@@ -136,7 +137,8 @@ def test_runs_of_older_versions_lack_settings_and_still_stand_in_the_table(root:
     folder.write_config({**config, "retired": 1})
     (folder.path / "status.json").unlink()
     table = runs_table(launch.view_all())
-    assert set(differing(table)) == {"patience", "retired"}
+    assert differing(table) == ["retired"]
+    assert table["patience"].tolist() == [0, 0]  # its default
     assert table.set_index("name")["state"].to_dict() == {"older": "lost", "newer": "finished"}
 
 
@@ -153,4 +155,7 @@ def test_differences_are_to_the_baseline_and_unknown_where_either_is(root: Path)
 
 def test_settings_are_on_one_level() -> None:
     flat = settings_of({"recipe": "x", "epochs": 3, "model_args": {"a": 1}, "augmentation": {"scale": 0.1}})
-    assert flat == {"epochs": 3, "model_args": '{"a": 1}', "augmentation.scale": 0.1}
+    given = {"epochs": 3, "model_args": '{"a": 1}', "augmentation.scale": 0.1}
+    defaults = settings_of({})
+    assert flat == {**defaults, **given}
+    assert defaults["augmentation.mirror"] == Augmentation().mirror and "recipe" not in flat
