@@ -115,7 +115,7 @@ def test_judging_is_stopped_and_begun_again(
 
 
 def in_dialog(app: AppTest, action: Callable[[], object]) -> None:
-    """Do something in the dialog, which only a run that opens it again shows: here every run is one of the whole page."""
+    """Do something in the dialog; every run here draws the whole page, and only one that opens the dialog shows it."""
     next(button for button in app.button if button.label == "Add a dataset").click()
     action()
     app.run()
