@@ -284,15 +284,23 @@ def test_a_running_and_a_waiting_run_say_how_far_they_are(root: Path) -> None:
         shown = {metric.label: metric.value for metric in app.metric}
         assert (shown["Load"], shown["Peak memory"]) == ("50 %", "2.0 GB")
         assert "Learning rate" in shown
-    copy(root, "next", state="waiting")
-    Queue("cpu").append("next")
-    assert show(one_run, "next").get("progress")[0].proto.text == "Waits until cpu is free."
+    for name in ("next", "last"):
+        copy(root, name, state="waiting")
+        Queue("cpu").append(name)
+
+    def words(name: str) -> str:
+        return show(one_run, name).get("progress")[0].proto.text
+
+    assert words("next") == "Is starting on cpu"
+    assert words("last") == "Waits for cpu, as number 2 in its queue"
+    with Queue("cpu").locks[0]:
+        assert words("next") == "Waits for cpu, as number 1 in its queue"
 
 
 @pytest.mark.parametrize(
     ("state", "status", "share", "words"),
     [
-        ("waiting", {"device": "cuda:1"}, 0.0, "Waits until cuda:1 is free."),
+        ("waiting", {"device": "cuda:1"}, 0.0, "Is starting on cuda:1"),
         ("running", {}, 0.5, "Epoch 3 of 4"),  # its epochs are too short for a status between them
         (
             "running",
@@ -305,9 +313,13 @@ def test_a_running_and_a_waiting_run_say_how_far_they_are(root: Path) -> None:
         ("finished", {}, 1.0, "ended after 2 of 4 epochs, as the last 1 brought nothing better"),
     ],
 )
-def test_progress_in_words(state: str, status: dict, share: float, words: str) -> None:
+def test_progress_in_words(state: str, status: dict, share: float, words: str, root: Path) -> None:
     measured = as_history([{"epoch": epoch, "validation_nme": float(epoch)} for epoch in (1, 2)])
     assert watch.progress(launch.RunView("x", state, {"epochs": 4}, status), measured) == (share, words)
+
+
+def test_before_its_first_step_a_run_reads_the_faces() -> None:
+    assert watch.progress(launch.RunView("x", "running", {"epochs": 4}, {}), as_history([])) == (0.0, "Reads the faces")
 
 
 def test_the_table_filters_by_state_setting_and_text(root: Path) -> None:

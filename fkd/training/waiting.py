@@ -78,6 +78,12 @@ class Queue:
         """Whether a run trains on any of the devices."""
         return any(lock.is_held() for lock in self.locks)
 
+    def place_of(self, name: str) -> int:
+        """How many runs end before this one can begin: 1 when it is the next, 0 when it is starting now."""
+        names = self.names
+        place = names.index(name) if name in names else 0
+        return place + 1 if place or self.is_busy() else 0
+
     def release(self) -> None:
         """Let the devices go."""
         for lock in self.locks:

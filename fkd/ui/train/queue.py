@@ -38,7 +38,8 @@ def _show_waiting(name: str, device: str) -> None:
     if name not in rivals:  # it has begun meanwhile
         return
     rank = rivals.index(name)
-    turn = f"number {rank + 1} for {device}" if rank or queue.is_busy() else f"is starting on {device}"
+    place = queue.place_of(name)
+    turn = f"number {place} for {device}" if place else f"is starting on {device}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{name}** · {turn}", width="stretch")
         for icon, step, words in (("arrow_upward", -1, "Earlier"), ("arrow_downward", 1, "Later")):

@@ -181,7 +181,7 @@ def _column_config(table: pd.DataFrame) -> dict[str, Any]:
         "recipe": column.TextColumn("Recipe"),
         "data": column.TextColumn("Data", width=180),
         "device": column.TextColumn("Device"),
-        "started": column.DatetimeColumn("Started", format="MMM D, HH:mm"),
+        "started": column.DatetimeColumn("Started", format="MMM D, HH:mm", width=105),
     }
     config |= {name: column.NumberColumn(label, format=number.get(name, "%.0f")) for name, label in RESULTS.items()}
     return config | {name: column.Column(readable(name)) for name in table.columns if name not in config}

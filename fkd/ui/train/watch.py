@@ -20,6 +20,7 @@ from fkd.training.history import History, read_history, tail
 from fkd.training.launch import RunView
 from fkd.training.recipes import changes_from_recipe
 from fkd.training.run import RunFolder
+from fkd.training.waiting import Queue
 from fkd.ui.frame import errors_in_a_sentence
 from fkd.ui.train.curves import show_curves
 from fkd.ui.train.samples import show_samples
@@ -75,7 +76,7 @@ def progress(view: RunView, history: History) -> tuple[float, str]:
     """
     done, epochs = history.epochs_done, view.config.get("epochs") or view.status.get("epochs")
     if view.state == "waiting":
-        return 0.0, f"Waits until {view.status.get('device', 'its device')} is free."
+        return 0.0, _turn(view.name, view.status.get("device", "cpu"))
     if not epochs:
         return 0.0, f"{done} epochs"
     if view.state == "finished" and done < epochs:
@@ -83,6 +84,8 @@ def progress(view: RunView, history: History) -> tuple[float, str]:
         return 1.0, f"ended after {done} of {epochs} epochs, as the last {without} brought nothing better"
     if view.state != "running":
         return min(done / epochs, 1.0), f"{done} of {epochs} epochs"
+    if not done and "step" not in view.status:
+        return 0.0, "Reads the faces"
     step, steps, left_s = (view.status.get(key) for key in ("step", "steps", "seconds_left"))
     words = [f"Epoch {min(done + 1, epochs)} of {epochs}"]
     if steps:
@@ -90,6 +93,11 @@ def progress(view: RunView, history: History) -> tuple[float, str]:
     if left_s is not None:
         words.append(f"{in_words(left_s)} left")
     return min(max(done / epochs, step / steps if steps else 0.0), 1.0), " · ".join(words)
+
+
+def _turn(name: str, device: str) -> str:
+    place = Queue(device).place_of(name)
+    return f"Waits for {device}, as number {place} in its queue" if place else f"Is starting on {device}"
 
 
 def _say_what_to_do(view: RunView, epochs_done: int) -> None:
