@@ -9,12 +9,13 @@ import numpy as np
 from fkd.data import load_dataset
 from fkd.data.cache import cached_arrays
 from fkd.data.dataset import Dataset
+from fkd.data.expect import tight_boxes_or_nan
 from fkd.data.quality import MEASURES, REGRESSION, Quality, measure_quality
 from fkd.errors import FkdError
-from fkd.evaluation.evaluate import predict_dataset
+from fkd.evaluation.evaluate import predict_with_scores
 from fkd.weights import LoadedModel, find_weights, list_weights, load_model, read_card
 
-_FORMAT = 1  # raised whenever the measures change
+_FORMAT = 2  # raised whenever the measures change
 _FIELDS = ("shape_points", "disagreement_points", "expected_px", "twins")
 
 
@@ -54,24 +55,36 @@ def judge_of(schema_name: str) -> str | None:
 
 
 def _measure(faces: Dataset, weights: str | None) -> Quality:
-    if weights is None:
+    model = judge_model(faces, weights)
+    if model is None:
         return measure_quality(faces)
-    model = load_model(weights)
+    return measure_quality(faces, *expectations(model, faces), model.card.name)
+
+
+def judge_model(faces: Dataset, weights: str | None = "auto") -> LoadedModel | None:
+    """The network that judges these faces, None where a regression has to; arguments and errors as `quality_of`."""
+    chosen = judge_of(faces.schema.name) if weights == "auto" else weights
+    if chosen is None:
+        return None
+    model = load_model(chosen)
     if model.card.schema.name != faces.schema.name:
-        raise FkdError(f"{weights} gives {model.card.schema.name}, but {faces.name} has {faces.schema.name}.")
-    return measure_quality(faces, predicted(model, faces), weights)
+        raise FkdError(f"{chosen} gives {model.card.schema.name}, but {faces.name} has {faces.schema.name}.")
+    return model
 
 
-def predicted(model: LoadedModel, faces: Dataset) -> np.ndarray:
-    """(n, k, 2) predictions; NaN for faces whose labels give no box to look at."""
-    extent = np.nan_to_num(faces.points_px, nan=np.inf).min(axis=1) < np.nan_to_num(faces.points_px, nan=-np.inf).max(
-        axis=1
-    )
-    rows = np.flatnonzero(extent.all(axis=1))
-    expected_px = np.full(faces.points_px.shape, np.nan)
+def expectations(model: LoadedModel, faces: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """(n, k, 2) predictions and (n, k) their scores, by one look at each face; NaN where labels give no box for it.
+
+    Mirrored looks take as long again and find no more wrong labels.
+    """
+    boxes = tight_boxes_or_nan(faces.points_px)
+    rows = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    expected_px, scores = np.full(faces.points_px.shape, np.nan), np.full(faces.points_px.shape[:2], np.nan)
     if len(rows):
-        expected_px[rows] = predict_dataset(model, faces.subset(rows))
-    return expected_px
+        # All of many faces are not copied only to leave none out.
+        seen = predict_with_scores(model, faces if len(rows) == len(faces) else faces.subset(rows), flip=False)
+        expected_px[rows], scores[rows] = seen.points_px, seen.point_scores
+    return expected_px, scores
 
 
 def _key(faces: Dataset, weights: str | None) -> str:

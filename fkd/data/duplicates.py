@@ -63,14 +63,17 @@ def most_alike(images_u8: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         correlations: (n,) float32 of pictures shrunk to 24x24 and standardised; 0 where there is no other.
     """
     flat = _standardised(images_u8)
-    twins, correlations = np.arange(len(flat)), np.zeros(len(flat), np.float32)
-    for start in steps("looking for duplicates", range(0, len(flat) if len(flat) > 1 else 0, 1024)):
-        alike = flat[start : start + 1024] @ flat.T
-        own = np.arange(len(alike))
-        alike[own, start + own] = -np.inf
-        twins[start : start + 1024] = alike.argmax(axis=1)
-        correlations[start : start + 1024] = alike.max(axis=1)
-    return twins, correlations
+    n = len(flat)
+    twins, correlations = np.arange(n), np.full(n, -np.inf, np.float32)
+    for start in steps("looking for duplicates", range(0, n if n > 1 else 0, _AT_ONCE)):
+        # Those before have met these already, and every meeting counts for both.
+        alike = flat[start : start + _AT_ONCE] @ flat[start:].T
+        np.fill_diagonal(alike, -np.inf)
+        for rows, best in ((slice(start, start + len(alike)), 1), (slice(start, n), 0)):
+            partners, values = alike.argmax(axis=best), alike.max(axis=best)
+            better = values > correlations[rows]
+            twins[rows][better], correlations[rows][better] = partners[better] + start, values[better]
+    return twins, np.where(np.isfinite(correlations), correlations, 0)
 
 
 def exact_copies(images_u8: np.ndarray) -> np.ndarray:

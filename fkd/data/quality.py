@@ -6,8 +6,9 @@
     quality.ranking()            # rows, the most suspicious label first
 
 Suspicion is about labels only: how far they lie from where somebody who knows faces expects them.
-That is a trained network where one is at hand (see `fkd.curation`), else a regression that the
-dataset teaches itself, together with the shapes alone.
+That is a trained network where one is at hand (see `fkd.curation`), whose own scores tell how exact
+it is, else a regression that the dataset teaches itself, together with the shapes alone. What it
+finds is measured by `python -m fkd data proof`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 REGRESSION, NOBODY = "regression", "nobody"
 _FACE_SIDE = 96
 _UPSIDE_DOWN = 0.05  # of the shape's RMS radius by which two points must be in the wrong order
-_TAIL = 0.98  # quantile of each evidence that counts as one unit of suspicion
+_TAIL = 0.98  # quantile of suspicion, and of each evidence for it, that counts as one unit
+_LEVELS, _FEWEST_AT_LEVEL = 8, 50  # of a network's scores, each with the error that is usual at it
+_LEAST_ERROR = 1e-4  # in face sizes
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,7 @@ class Check:
 CHECKS = {
     check.name: check
     for check in (
-        Check(
-            "suspected error", "suspicion", "labels in the wrong place; 1 is the 98th percentile of an evidence", 1.0
-        ),
+        Check("suspected error", "suspicion", "labels in the wrong place; 1 is the 98th percentile", 1.0),
         Check("odd shape", "shape", "points far from the mean shape; 1 is the median face", 2.5),
         Check("odd point", "shape_point", "a point away from where its others put it; 1 is the median face", 2.5),
         Check("disagreement", "disagreement", "labels away from the expected points; 1 is the median face", 2.5),
@@ -134,19 +135,25 @@ class Quality:
         return np.argsort(-np.nan_to_num(self.measures["suspicion"]), kind="stable")
 
 
-def measure_quality(dataset: Dataset, expected_px: np.ndarray | None = None, judge_name: str = "") -> Quality:
+def measure_quality(
+    dataset: Dataset,
+    expected_px: np.ndarray | None = None,
+    point_scores: np.ndarray | None = None,
+    judge_name: str = "",
+) -> Quality:
     """Measure every face.
 
     Args:
         dataset: at least two faces.
         expected_px: (n, k, 2) predictions by trained weights, in pixels of the dataset's pictures; without
             them the dataset teaches a regression.
-        judge_name: what these weights are called.
+        point_scores: (n, k) the weights' scores of these predictions.
+        judge_name: what the weights are called.
     """
     trained = expected_px is not None
     expected = expected_points(dataset) if expected_px is None else np.asarray(expected_px, np.float64)
     shapes = score_shapes(dataset.points_px)
-    points, faces, offset = _disagreement(dataset.points_px, expected)
+    points, faces, offset = _disagreement(dataset.points_px, expected, point_scores)
     evidence = {
         "shape": shapes.face_scores,
         "shape_point": _worst(shapes.point_scores),
@@ -154,11 +161,9 @@ def measure_quality(dataset: Dataset, expected_px: np.ndarray | None = None, jud
         "disagreement_point": _worst(points),
         "offset": offset,
     }
-    # A network knows shapes and is precise to the point; a regression is trusted with the whole face only.
-    trusted = ("disagreement", "disagreement_point") if trained else ("shape", "shape_point", "offset")
     twins, likeness = most_alike(dataset.images_u8)
     measures = {
-        "suspicion": np.max([_in_tails(evidence[name]) for name in trusted], axis=0),
+        "suspicion": _suspicion(evidence, trained),
         **evidence,
         "order": _order_violations(shapes.aligned, dataset),
         "copies": exact_copies(dataset.images_u8),
@@ -197,7 +202,22 @@ def _missing(dataset: Dataset) -> np.ndarray:
     return (~np.isfinite(dataset.points_px).all(axis=2)).sum(axis=1)
 
 
-def _disagreement(points_px: np.ndarray, expected_px: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def suspicion_of(points_px: np.ndarray, expected_px: np.ndarray, point_scores: np.ndarray | None = None) -> np.ndarray:
+    """(n,) the `suspicion` of labels alone, as `measure_quality` gives it where trained weights judge."""
+    points, faces, _ = _disagreement(points_px, np.asarray(expected_px, np.float64), point_scores)
+    return _suspicion({"disagreement": faces, "disagreement_point": _worst(points)}, trained=True)
+
+
+def _suspicion(evidence: dict[str, np.ndarray], trained: bool) -> np.ndarray:
+    """(n,) what the trusted kinds of evidence say together, in units of the tail."""
+    # A network knows shapes and is precise to the point; a regression is trusted with the whole face only.
+    trusted = ("disagreement", "disagreement_point") if trained else ("shape", "shape_point", "offset")
+    return _in_tails(np.linalg.norm([_in_tails(evidence[name]) for name in trusted], axis=0))
+
+
+def _disagreement(
+    points_px: np.ndarray, expected_px: np.ndarray, point_scores: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Point scores (n, k), face scores (n,), and (n,) scores of the common offset alone."""
     boxes = tight_boxes_or_nan(expected_px)  # the expected face is the unit: a wrong label may stretch its own
     size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)[:, None, None]
@@ -205,11 +225,29 @@ def _disagreement(points_px: np.ndarray, expected_px: np.ndarray) -> tuple[np.nd
     if not np.isfinite(deviations).any():  # too few faces to expect anything
         nothing = np.full(len(points_px), np.nan)
         return np.full(points_px.shape[:2], np.nan), nothing, nothing
-    points, faces = judge(deviations)
     present = np.isfinite(deviations).all(axis=2, keepdims=True)
     with np.errstate(invalid="ignore"):
         together = np.where(present, deviations, 0).sum(axis=1, keepdims=True) / present.sum(axis=1, keepdims=True)
-    return points, faces, judge(together)[1]
+    if point_scores is not None:
+        deviations = deviations / _usual_errors(np.linalg.norm(deviations, axis=2), point_scores)[..., None]
+    return *judge(deviations), judge(together)[1]
+
+
+def _usual_errors(errors: np.ndarray, point_scores: np.ndarray) -> np.ndarray:
+    """(n, k) the error that is usual for each of k points at the score that it has.
+
+    What a network says of its own certainty tells a wrong label from a face that is difficult: far from a
+    point that it is sure of is more suspicious than far from one that it guesses.
+    """
+    usual = np.ones_like(errors)
+    for k, (error, score) in enumerate(zip(errors.T, point_scores.T, strict=True)):
+        known = np.flatnonzero(np.isfinite(error) & np.isfinite(score))
+        if not len(known):
+            continue
+        levels = np.array_split(known[np.argsort(score[known])], np.clip(len(known) // _FEWEST_AT_LEVEL, 1, _LEVELS))
+        middles, medians = ([np.median(values[level]) for level in levels] for values in (score, error))
+        usual[:, k] = np.maximum(np.interp(score, middles, medians), _LEAST_ERROR)
+    return usual
 
 
 def _worst(point_scores: np.ndarray) -> np.ndarray:

@@ -120,8 +120,10 @@ def predict_dataset(model: LoadedModel, faces: Dataset, box_error: BoxError = _N
     return predict_with_scores(model, faces, box_error).points_px
 
 
-def predict_with_scores(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> Prediction:
-    """As `predict_dataset`, with the scores of points and faces."""
+def predict_with_scores(
+    model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR, flip: bool = True
+) -> Prediction:
+    """As `predict_dataset`, with the scores of points and faces; without `flip` in half the time, and less exact."""
     seen = [Prediction(np.empty((0, len(faces.schema), 2)), np.empty((0, len(faces.schema))), np.empty(0))]
     maps, batches = crop_maps(model, faces, box_error), _batches_of_one_source(faces)
     for rows in steps("predicting points", batches):
@@ -129,7 +131,7 @@ def predict_with_scores(model: LoadedModel, faces: Dataset, box_error: BoxError 
             cut(image, matrix, model.card.input_size)
             for image, matrix in zip(faces.images_u8[rows], maps[rows], strict=True)
         ]
-        answer = model.with_style(str(faces.sources[rows[0]])).predict(np.stack(crops))
+        answer = model.with_style(str(faces.sources[rows[0]])).predict(np.stack(crops), flip)
         seen.append(replace(answer, points_px=transform(answer.points_px, maps[rows])))
     order = np.argsort(np.concatenate([*batches, np.empty(0, int)]))
     columns = zip(*(vars(part).values() for part in seen), strict=True)
