@@ -29,7 +29,7 @@ from fkd.training.batches import FaceBatches
 from fkd.training.config import TrainConfig
 from fkd.training.recipes import RECIPES, get_recipe
 from fkd.training.run import RunFolder
-from fkd.training.validation import Measured
+from fkd.training.validation import Measured, different_faces
 from fkd.weights import load_model
 
 TINY = {"widths": (8, 8, 8, 8, 8), "fused": 8}
@@ -328,6 +328,18 @@ def test_the_same_faces_are_shown_after_each_epoch(config, monkeypatch):
     assert mean == pytest.approx(run.read_epochs()[1]["validation_nme"], rel=0.1)
     with pytest.raises(FkdError, match="no samples of epoch 3"):
         run.samples.predicted_px(3)
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ("aaaaaabbbbcde", [0, 6, 11, 12]),  # one of each of four groups, among them the first and the last
+        ("aaaaaabbbb", [0, 3, 6, 9]),  # too few groups
+        ("ab", [0, 1]),
+    ],
+)
+def test_the_faces_shown_are_of_different_groups(groups, expected):
+    assert different_faces(np.array(list(groups)), 4).tolist() == expected
 
 
 def test_samples_that_are_damaged_are_named(config):

@@ -94,8 +94,7 @@ class Validation:
 
     def write_samples(self, samples: Samples, epoch: int, measured: Measured) -> None:
         """Keep what was predicted for the faces that are shown, and the worst."""
-        n = len(self.faces)
-        shown = np.unique(np.linspace(0, n - 1, min(SHOWN, n)).round().astype(int))
+        shown = different_faces(self.faces.groups, SHOWN)
         if samples.faces() is None:
             batch = self.batches.unchanged(shown)
             samples.write_faces(self._images_u8(batch), self._true_px(batch))
@@ -111,3 +110,15 @@ class Validation:
 
     def _true_px(self, batch: Batch) -> np.ndarray:
         return norm_to_px(batch.points_norm, self.config.input_size).cpu().numpy()
+
+
+def different_faces(groups: np.ndarray, count: int) -> np.ndarray:
+    """Ascending rows of `count` faces far apart in a dataset, of different groups where there are enough of these.
+
+    Args:
+        groups: (n,) person or cluster of near-duplicates of each face.
+        count: how many are wanted; all where there are no more.
+    """
+    _, first = np.unique(groups, return_index=True)
+    rows = np.sort(first) if len(first) >= count else np.arange(len(groups))
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
