@@ -26,6 +26,7 @@ from fkd.ui.train.states import GOING_ON
 from fkd.weights import RUN_PREFIX, list_weights
 
 _PLACE = "actions"
+_PROMOTING, _RENAMING = "promote.open", "rename.open"  # closed when their work begins, which they would hide
 _DETECT = "pages/detect.py"
 
 
@@ -46,10 +47,10 @@ def show_actions(name: str) -> None:
         if has_weights:
             with st.popover("Export", icon=":material/download:"):
                 _offer_files(folder)
-            with st.popover("Promote", icon=":material/workspace_premium:"):
+            with st.popover("Promote", icon=":material/workspace_premium:", key=_PROMOTING, on_change="rerun"):
                 _offer_promotion(name)
         if view.state not in GOING_ON:
-            with st.popover("Rename", icon=":material/edit:"):
+            with st.popover("Rename", icon=":material/edit:", key=_RENAMING, on_change="rerun"):
                 _offer_rename(name)
             if st.button("Delete", icon=":material/delete:"):
                 _confirm_deletion(name)
@@ -130,6 +131,7 @@ def _offer_promotion(name: str) -> None:
         disabled=problem is not None or work.is_under_way(key),
     ):
         work.begin(key, "The promotion", partial(_promoted, name, called, replace))
+        keys.set_next(_PROMOTING, False)
         st.rerun()
 
 
@@ -150,6 +152,7 @@ def _offer_rename(name: str) -> None:
     if pressed("Rename", key="rename.do", type="primary", disabled=new in ("", name)):
         if succeeds(_PLACE, launch.rename, name, new):
             table.open_run(new)
+        keys.set_next(_RENAMING, False)
         st.rerun()
 
 
