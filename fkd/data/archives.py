@@ -41,7 +41,7 @@ def check_headers(archive: zipfile.ZipFile, path: Path) -> None:
     if len(entries) > _MOST_FILES or total > _MOST_BYTES or (total > _HARMLESS_BYTES and ratio > _HIGHEST_RATIO):
         raise FkdError(
             f"{path.name} would unpack to {total / 2**20:,.0f} MB in {counted(len(entries), 'file')}, {ratio:,.0f} "
-            "times its size; this is no dataset."
+            "times its size, and was not opened; pack only a table and its pictures."
         )
     seen = set()
     for entry in entries:
@@ -56,7 +56,7 @@ def _check_name(entry: zipfile.ZipInfo, path: Path) -> None:
     name = entry.orig_filename
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or ":" in name or "\0" in name:
-        raise FkdError(f"{path.name} holds {name!r}, which leads out of its folder; nothing was unpacked.")
+        raise FkdError(f"{path.name} holds {name!r}, which leads out of its folder; pack it anew without such names.")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise FkdError(f"{path.name} holds the link {name!r}; pack the files themselves.")
     if entry.flag_bits & 1:

@@ -196,9 +196,10 @@ def _columns(file: IO[bytes], path: Path, labelled: bool) -> _Columns:
     wanted = COORDINATES if labelled else ()
     for name in (*wanted, "Image"):
         if names.count(name) != 1:
-            fault = "has twice" if name in names else "lacks"
-            count = len(wanted) + 1 if labelled else 2
-            raise FkdError(f"{path.name} {fault} the column {name!r}; this file of Kaggle's has {count} columns.")
+            if name in names:
+                raise FkdError(f"{path.name} has the column {name!r} twice; keep one of them.")
+            empty = ", with empty cells where it is not known" if name != "Image" else ""
+            raise FkdError(f"{path.name} lacks the column {name!r}; add it{empty}.")
     number = names.index("ImageId") if "ImageId" in names else None
     return _Columns(delimiter.encode(), len(names), [names.index(n) for n in wanted], names.index("Image"), number)
 

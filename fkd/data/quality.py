@@ -210,9 +210,11 @@ def suspicion_of(points_px: np.ndarray, expected_px: np.ndarray, point_scores: n
 
 def _suspicion(evidence: dict[str, np.ndarray], trained: bool) -> np.ndarray:
     """(n,) what the trusted kinds of evidence say together, in units of the tail."""
-    # A network knows shapes and is precise to the point; a regression is trusted with the whole face only.
+    # A network knows shapes and is precise to the point: what it says of the face and of its worst point adds up.
+    # A regression is trusted with the whole face only, and each kind of evidence is of another kind of error.
     trusted = ("disagreement", "disagreement_point") if trained else ("shape", "shape_point", "offset")
-    return _in_tails(np.linalg.norm([_in_tails(evidence[name]) for name in trusted], axis=0))
+    tails = np.stack([_in_tails(evidence[name]) for name in trusted])
+    return _in_tails(np.linalg.norm(tails, axis=0) if trained else tails.max(axis=0))
 
 
 def _disagreement(
