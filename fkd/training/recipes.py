@@ -93,7 +93,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "ibug68-small": (
         "68 points, a quarter of the parameters: for video and webcams",
-        {**_IBUG68, "model_args": {**_SMALL, "styles": _STYLES}},
+        {**_IBUG68, "model_args": {**_SMALL, "styles": _STYLES}, "epochs": 60},
     ),
     "heatmap68": (
         "68 points, heatmaps on a residual network with a top-down path",
