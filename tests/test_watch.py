@@ -21,7 +21,7 @@ from fkd.training.history import EPOCH, as_history, read_history
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue
-from fkd.ui.plots import PALETTE, line_style
+from fkd.ui.plots import PALETTE, line_style, shortened
 from fkd.ui.train import compare, curves, samples, watch
 from fkd.ui.train.curves import CurveView
 from fkd.ui.train.finder import range_figure
@@ -449,6 +449,12 @@ def test_bars_keep_the_order_of_the_schema_and_the_colours_of_the_groups() -> No
 def test_many_curves_are_told_apart_by_colour_and_dash() -> None:
     styles = {tuple(line_style(index).values()) for index in range(4 * len(PALETTE))}
     assert len(styles) == 4 * len(PALETTE)
+
+
+def test_long_names_keep_both_ends() -> None:
+    assert shortened("abcdefgh", 8) == "abcdefgh"
+    assert shortened("abcdefghi", 8) == "abcd…ghi"
+    assert shortened("abcdefghij", 7) == "abc…hij"
 
 
 def test_a_long_curve_is_a_line_without_marks() -> None:

@@ -34,6 +34,11 @@ def line_style(index: int) -> dict[str, Any]:
     return {"color": PALETTE[place], "dash": DASHES[turn % len(DASHES)]}
 
 
+def shortened(text: str, longest: int) -> str:
+    """Both ends of a text that is longer than so many characters."""
+    return text if len(text) <= longest else f"{text[: longest // 2]}…{text[longest // 2 + 1 - longest :]}"
+
+
 def bar_for(file_name: str) -> dict[str, Any]:
     """The bar above a figure, whose saved picture is called `file_name`."""
     return {**MODEBAR, "toImageButtonOptions": {**MODEBAR["toImageButtonOptions"], "filename": file_name}}

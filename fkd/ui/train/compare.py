@@ -13,7 +13,7 @@ import streamlit as st
 from fkd.training import launch
 from fkd.training.comparison import ERRORS, RESULTS, differences, differing, runs_table
 from fkd.ui.frame import errors_in_a_sentence
-from fkd.ui.plots import GOOD_TO_BAD, bar_for, scrolled_when_narrow, tidy
+from fkd.ui.plots import GOOD_TO_BAD, bar_for, scrolled_when_narrow, shortened, tidy
 from fkd.ui.train.curves import show_curves
 from fkd.ui.train.states import GOING_ON, POLL_S, readable
 from fkd.ui.train.table import filter_runs, pick_rows
@@ -113,7 +113,7 @@ def _coloured(change: float) -> str:
 
 def _difference_columns(compared: pd.DataFrame) -> dict[str, Any]:
     number = st.column_config.NumberColumn
-    config: dict[str, Any] = {"Run": st.column_config.TextColumn(pinned=True)}
+    config: dict[str, Any] = {"Run": st.column_config.TextColumn(pinned=True, width=150)}
     for label in RESULTS.values():
         digits = ".4" if "loss" in label else ".2" if label in ("NME, %", "RMSE, px") else ".0"
         config |= {label: number(format=f"%{digits}f"), f"{_CHANGE}{label}": number(format=f"%+{digits}f")}
@@ -202,13 +202,8 @@ def _dimension(values: pd.Series, name: str) -> dict[str, Any]:
         "label": readable(name),
         "values": texts.map(kinds.index),
         "tickvals": list(range(len(kinds))),
-        "ticktext": [_short(kind) for kind in kinds],
+        "ticktext": [shortened(kind, _LONGEST) for kind in kinds],
     }
-
-
-def _short(text: str) -> str:
-    """Both ends of a long name, which would lie over the axis before its own."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[1 - _LONGEST // 2 :]}"
 
 
 def _numbers(values: np.ndarray) -> dict[str, Any]:

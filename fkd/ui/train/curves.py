@@ -12,7 +12,7 @@ import streamlit as st
 
 from fkd.training.history import AXES, EPOCH, STEP, TIME, History, read_history, smooth
 from fkd.training.run import RunFolder
-from fkd.ui.plots import GRID_COLOUR, PALETTE, bar_for, line_style, tidy
+from fkd.ui.plots import GRID_COLOUR, PALETTE, bar_for, line_style, shortened, tidy
 
 # Panel: the columns of metrics.jsonl that are drawn in it, with their names in the legend.
 _OF_ERRORS = {"NME, %": {"validation_nme": "validation"}, "RMSE, px": {"validation_rmse_px": "validation"}}
@@ -29,7 +29,8 @@ _AXIS_TITLES = {EPOCH: "epoch", STEP: "step", TIME: "minutes of training"}
 _COLOURS = {"train_loss": PALETTE[0], "learning_rate": PALETTE[3]}  # whatever is of the validation faces is orange
 _VALIDATION_COLOUR = PALETTE[1]
 _HEIGHT_PX = 260
-_MANY = 120  # points on a curve, from which on they are not marked
+_MANY = 60  # points on a curve, from which on they are not marked
+_LONGEST = 32  # characters of a name in the legend, as many as fit on a phone
 _FEW = 10  # points on a curve, up to which none is an outlier
 _MOST = 0.95  # share of a curve that is never cut off
 
@@ -201,7 +202,7 @@ def _add_curve(
         return
     common = {
         "x": x,
-        "name": name,
+        "name": shortened(name, _LONGEST),
         "legendgroup": name,
         "mode": "lines" if len(x) > _MANY else "lines+markers",
         "marker": {"size": 4},
@@ -238,7 +239,7 @@ def _tell_of_marks(histories: Mapping[str, History]) -> None:
     known = {run: record["epoch"] for run, record in best.items() if "epoch" in record}
     if len(histories) == 1 and known:
         (epoch,) = known.values()
-        st.caption(f"★ is epoch {epoch:.0f}, the best so far by NME: its weights are the ones that are kept.")
+        st.caption(f"★ is epoch {epoch:.0f}, the best by NME, whose weights are kept.")
     elif known:
         st.caption("★ is each run's best epoch by NME, whose weights are kept.")
 
