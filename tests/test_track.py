@@ -9,9 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fkd.pipeline.framing import upright_frames
+from fkd.pipeline.look import Look, Looker, without_noise
 from fkd.pipeline.predict import Pipeline
 from fkd.pipeline.search import SHARES, FaceSearch
 from fkd.pipeline.track import TrackedFace, Tracker, TrackOptions
+from fkd.schema import IBUG68
 from fkd.video import read_frames
 from fkd.weights import LoadedModel, load_model
 from tests.scenes import Actor, actor, background, nearest, points_of, scene
@@ -198,6 +201,76 @@ def test_a_network_without_scores_is_asked_for_the_mirror_image_too(anna: Actor)
     tracker = Tracker(network)
     tracker._look.predict(np.zeros((1, 96, 96), np.uint8))
     assert network.flips == [False, True]
+
+
+def noisy(image: np.ndarray, copies: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 3.0, (copies, *image.shape[:2], 1))
+    return [np.clip(np.round(image + each), 0, 255).astype(np.uint8) for each in noise]
+
+
+class Watched(Looker):
+    """Notes where faces are cut out: (5,) box and angle of the first face of each look."""
+
+    def __init__(self, looker: Looker) -> None:
+        super().__init__(looker.predict, looker.card, looker.denoise)
+        self.cuts: list[np.ndarray] = []
+
+    def __call__(self, image_gray_u8, tight_xyxy, angles_deg, clock) -> Look:
+        self.cuts.append(np.append(tight_xyxy[0], angles_deg[0]))
+        return super().__call__(image_gray_u8, tight_xyxy, angles_deg, clock)
+
+
+def frames_of(points_px: np.ndarray) -> np.ndarray:
+    """(n, 5) boxes and angles by which (n, k, 2) points would be cut out."""
+    boxes, angles = upright_frames(points_px, IBUG68)
+    return np.concatenate([boxes, angles[:, None]], axis=1)
+
+
+def test_trembling_points_do_not_shake_what_is_cut_out(model: LoadedModel, anna: Actor) -> None:
+    tracker = Tracker(model, TrackOptions(max_faces=1))
+    tracker._look = watched = Watched(tracker._look)
+    seen = follow(tracker, noisy(scene((anna, 240, 180)), 15))
+    asked = frames_of(np.array([faces[0].points_px for faces in seen]))
+    cuts = np.array(watched.cuts[-10:])
+    assert np.abs(np.diff(cuts, axis=0)).mean() < 0.4 * np.abs(np.diff(asked[-10:], axis=0)).mean()
+
+
+def test_what_is_cut_out_stays_near_a_face_that_moves_turns_and_grows(model: LoadedModel, anna: Actor) -> None:
+    tracker = Tracker(model)
+    tracker._look = watched = Watched(tracker._look)
+    upright = scene((anna, 240, 180))
+    for i in range(30):
+        turn = cv2.getRotationMatrix2D((240, 180), 20 * np.sin(i / 6), 1 + 0.3 * np.sin(i / 5))
+        turn[:, 2] += 60 * np.sin(i / 7), 20 * np.sin(i / 4)
+        frame = cv2.warpAffine(upright, turn, upright.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        first = len(watched.cuts)
+        tracker(frame, i / FPS)
+        true = points_of(anna, 240, 180) @ turn[:, :2].T + turn[:, 2]
+        asked = frames_of(true[None])[0]
+        away = np.abs(watched.cuts[first] - asked)
+        assert i == 0 or away[:4].max() < 0.18 * np.ptp(true, axis=0).max()
+        assert i == 0 or away[4] < 8
+
+
+def test_without_a_cameras_noise_points_tremble_less(model: LoadedModel, anna: Actor) -> None:
+    frames = noisy(scene((anna, 240, 180)), 20)
+    trembling = {}
+    for denoise in (False, True):
+        seen = follow(Tracker(model, TrackOptions(max_faces=1, denoise=denoise)), frames)
+        points = np.array([faces[0].points_px for faces in seen])
+        trembling[denoise] = np.sqrt(points.var(axis=0).mean())
+        assert nearest(seen[-1], points_of(anna, 240, 180))[1] < 0.06 * anna.eyes_px
+    assert trembling[True] < 0.85 * trembling[False]
+
+
+def test_taking_noise_out_keeps_edges() -> None:
+    edge = np.full((128, 128), 90, np.uint8)
+    edge[:, 64:] = 140
+    noise = np.random.default_rng(0).normal(0, 3, edge.shape)
+    cleaned = without_noise(np.round(edge + noise).astype(np.uint8)).astype(float)
+    assert (cleaned - edge)[:, :58].std() < 0.4 * noise.std()
+    np.testing.assert_allclose(cleaned[:, 60:68].mean(axis=0), edge[0, 60:68], atol=3)
 
 
 def test_the_shares_of_a_search_find_what_one_search_finds(anna: Actor) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from fkd.crop import cut, transform
@@ -25,6 +26,8 @@ _BATCH = 64
 # How far the points may contradict a frame before it is corrected: about what the networks were
 # trained to bear. Offset in sides of the face, ratio of sizes, and tilt.
 _BELIEVED_OFFSET, _BELIEVED_RATIO, _BELIEVED_TILT_DEG = 0.1, 1.2, 20.0
+# What noise is taken for: greys by which pixels differ, how far apart they lie, and the window, in crop pixels.
+_NOISE_GREYS, _NOISE_REACH_PX, _NOISE_WINDOW_PX = 12.0, 2.5, 7
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,13 @@ class Looker:
     Args:
         predict: (n, s, s) uint8 crops to their `Prediction`.
         card: what the network is.
+        denoise: whether crops are freed from a camera's noise, see `without_noise`.
     """
 
-    def __init__(self, predict: Callable[[np.ndarray], Prediction], card: Card) -> None:
+    def __init__(self, predict: Callable[[np.ndarray], Prediction], card: Card, denoise: bool = False) -> None:
         self.predict = predict
         self.card = card
+        self.denoise = denoise
 
     def __call__(self, image_gray_u8: np.ndarray, tight_xyxy: np.ndarray, angles_deg: np.ndarray, clock: Clock) -> Look:
         """Cut every face out, turned upright by its angle, and predict all of them.
@@ -113,6 +118,8 @@ class Looker:
             crops = np.empty((len(to_photo), size, size), np.uint8)
             for crop, matrix in zip(crops, to_photo, strict=True):
                 crop[:] = cut(image_gray_u8, matrix, size)
+                if self.denoise:
+                    crop[:] = without_noise(crop)
         with clock("predict"):
             parts = [self.predict(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
             points = np.concatenate([np.empty((0, k, 2), np.float32), *(part.points_px for part in parts)])
@@ -123,6 +130,15 @@ class Looker:
     def frames(self, look: Look) -> tuple[np.ndarray, np.ndarray]:
         """Where to look next: (n, 4) boxes and (n,) angles of the faces by their own points."""
         return upright_frames(look.points_px, self.card.schema)
+
+
+def without_noise(crop_gray_u8: np.ndarray) -> np.ndarray:
+    """A (s, s) uint8 crop with noise averaged away and edges kept: bilateral filter, Tomasi and Manduchi, 1998.
+
+    Noise moves a network's points from frame to frame. A plain blur would calm them as well, and misplace
+    those of small sharp faces.
+    """
+    return cv2.bilateralFilter(crop_gray_u8, _NOISE_WINDOW_PX, _NOISE_GREYS, _NOISE_REACH_PX)
 
 
 def contradicted(

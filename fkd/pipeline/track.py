@@ -6,9 +6,10 @@
         seen.faces[0].points_px, seen.faces[0].id
 
 A face is cut out by the points of the frame before, moved on by its speed, and the network looks once.
-Its own score says whether the face is still there; below that, the place is searched anew in the same
-frame. New faces are looked for with a share of the Haar search in some frames, so that no frame is late;
-the first frame is searched from large faces to small ones until somebody is found.
+What is cut out follows the points only as far as they leave a narrow band, so that their trembling is not
+fed back to them. The network's own score says whether the face is still there; below that, the place is
+searched anew in the same frame. New faces are looked for with a share of the Haar search in some frames, so
+that no frame is late; the first frame is searched from large faces to small ones until somebody is found.
 
 Two faces whose points fall together were one person passing before another: the one that moved as
 expected keeps them, the other is awaited where its speed leads. What is lost keeps its number for a
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 # Points of two looks that lie closer than this, on average and in sides of the face, are one face.
 _SAME_FACE = 0.25
 _SPEED_MEMORY_S = 0.1
+# By how much a frame may differ from what the points ask for, in sides of the face and degrees.
+_BAND, _BAND_DEG = 0.02, 2.0
 # For so long a lost face is looked for where its speed leads; afterwards only a search finds it.
 _AWAITED_S = 0.5
 # Frames further apart than this leave time to search the whole frame at once.
@@ -75,6 +78,7 @@ class TrackOptions:
     remember_s: float = option(
         1.5, "Seconds for which a lost face keeps its number, should it come back.", low=0.0, high=30.0
     )
+    denoise: bool = option(True, "Take a camera's noise out of each face before a look, for points that tremble less.")
     max_faces: int = option(4, "Most faces followed at once; each takes a look of its own.", low=1, high=20)
 
     def __post_init__(self) -> None:
@@ -107,6 +111,15 @@ class Tracking:
     milliseconds: dict[str, float]
 
 
+@dataclass(frozen=True)
+class _Framed:
+    """How a face was cut out last: a (4,) box in its own upright frame, its tilt, and when."""
+
+    box_xyxy: np.ndarray
+    angle_deg: float
+    time_s: float
+
+
 @dataclass
 class _Track:
     """A face that is followed, or was until a moment ago."""
@@ -121,10 +134,24 @@ class _Track:
     portrait: np.ndarray
     portrait_s: float
     velocity_px_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    framed: _Framed | None = None
 
     def expected_px(self, time_s: float) -> np.ndarray:
         """(k, 2) where the points should be by now."""
         return self.points_px + self.velocity_px_s * (time_s - self.seen_s)
+
+    def frame(self, box_xyxy: np.ndarray, angle_deg: float, time_s: float) -> _Framed:
+        """The last frame, moved on with the face, as far as the one that is asked for allows it."""
+        last = self.framed or _Framed(box_xyxy, angle_deg, time_s)
+        moved_px = np.tile(self.velocity_px_s * (time_s - last.time_s), 2)
+        band_px = _BAND * float((box_xyxy[2:] - box_xyxy[:2]).max())
+        turned_deg = (last.angle_deg - angle_deg + 180) % 360 - 180
+        self.framed = _Framed(
+            box_xyxy + np.clip(last.box_xyxy + moved_px - box_xyxy, -band_px, band_px),
+            angle_deg + float(np.clip(turned_deg, -_BAND_DEG, _BAND_DEG)),
+            time_s,
+        )
+        return self.framed
 
     @property
     def side_px(self) -> float:
@@ -146,7 +173,7 @@ class Tracker:
     def __init__(self, model: LoadedModel, options: TrackOptions | None = None) -> None:
         self.options = options or TrackOptions()
         self._schema = model.card.schema
-        self._look = Looker(partial(model.predict, flip=not _gives_scores(model)), model.card)
+        self._look = Looker(partial(model.predict, flip=not _gives_scores(model)), model.card, self.options.denoise)
         self._search = FaceSearch(self.options.min_face)
         self._next_id = 1
         self.reset()
@@ -197,7 +224,11 @@ class Tracker:
         if not tracks:
             return
         expected = np.stack([track.expected_px(frame.time_s) for track in tracks])
-        boxes, angles = upright_frames(expected, self._schema)
+        framed = [
+            track.frame(box, float(angle), frame.time_s)
+            for track, box, angle in zip(tracks, *upright_frames(expected, self._schema), strict=True)
+        ]
+        boxes, angles = np.stack([each.box_xyxy for each in framed]), np.array([each.angle_deg for each in framed])
         look = self._look(frame.image_gray_u8, boxes, angles, frame.clock)
         look = self._look_again(frame, look, boxes, angles)
         with frame.clock("match"):
