@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -249,6 +250,42 @@ def test_an_ended_stream_is_forgotten_but_for_its_last_picture(model: LoadedMode
     play(session, images[:2])  # a stream whose clock begins anew
     (face,) = session.figures().faces
     assert (face.id, face.age_s) == (2, pytest.approx(float(STEP)))
+
+
+def test_an_ended_stream_tells_how_slow_it_was_and_how_long_it_was_silent(
+    model: LoadedModel, images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, session = Clockwork(), LiveSession(LiveSettings(model))
+    monkeypatch.setattr("fkd.pipeline.live.time.perf_counter", lambda: clock.now_s)
+    monkeypatch.setattr("fkd.pipeline.live.draw_faces", clock.slowly([0.1, 12.0, 0.1]))
+    play(session, images[:3])
+    assert session.figures().slowest_s == pytest.approx(12.0)
+    assert session.figures().silence_s == 0
+    clock.now_s += 7
+    session.end_stream()
+    clock.now_s += 100
+    session.end_stream()
+    assert (session.figures().slowest_s, session.figures().silence_s) == pytest.approx((12.0, 7.0))
+
+    monkeypatch.setattr("fkd.pipeline.live.draw_faces", clock.slowly([0.2]))
+    play(session, images[:1], 10)
+    assert (session.figures().slowest_s, session.figures().silence_s) == pytest.approx((0.2, 0.0)), "another stream"
+
+
+class Clockwork:
+    """A clock that only drawing moves on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def slowly(self, seconds: list[float]) -> Callable[..., np.ndarray]:
+        left = iter(seconds)
+
+        def draw(image: np.ndarray, *_: object) -> np.ndarray:
+            self.now_s += next(left)
+            return image
+
+        return draw
 
 
 def test_two_sessions_keep_apart(model: LoadedModel, images: list[np.ndarray]) -> None:

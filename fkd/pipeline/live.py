@@ -84,7 +84,9 @@ class LiveFigures:
         frames: how many were worked on since the session began.
         failures: how many of them failed.
         failure: why the last of these did, or None.
-        idle_s: seconds since the last frame; infinite before the first.
+        idle_s: seconds since the last frame; infinite before a stream's first one and after its end.
+        slowest_s: seconds that the longest frame of the stream took, also told when it has ended.
+        silence_s: seconds for which no frame had come when the stream ended; 0 while it runs.
     """
 
     frames_per_s: float
@@ -96,6 +98,8 @@ class LiveFigures:
     failures: int
     failure: str | None
     idle_s: float
+    slowest_s: float
+    silence_s: float
 
     @property
     def frame_ms(self) -> float:
@@ -123,6 +127,7 @@ class LiveSession:
         self._frames = self._failures = 0
         self._failure: str | None = None
         self._logged_s = -math.inf
+        self._slowest_s = self._silence_s = 0.0
         self._forget_pace()
 
     # In the thread that brings the frames ----------------------------------------------------------
@@ -140,7 +145,7 @@ class LiveSession:
                     answer = av.VideoFrame.from_ndarray(shown_rgb_u8, format="rgb24").reformat(format="yuv420p")
                 self._note(float(frame.time or 0.0), came_s, clock, shown_rgb_u8)
             except Exception as error:
-                self._note_failure(error)
+                self._note_failure(error, came_s)
                 if image_rgb_u8 is None:
                     return frame
                 answer = av.VideoFrame.from_ndarray(draw_notice(image_rgb_u8, _NOTICE), format="rgb24")
@@ -188,21 +193,29 @@ class LiveSession:
     def _note(self, time_s: float, came_s: float, clock: Clock, shown_rgb_u8: np.ndarray) -> None:
         left_s = time.perf_counter()
         with self._telling:
-            self._frames, self._shown_rgb_u8 = self._frames + 1, shown_rgb_u8
-            self._left_s.append(left_s)
+            self._shown_rgb_u8 = shown_rgb_u8
+            self._count(came_s, left_s)
             self._steps_ms.append(clock.milliseconds)
             self._delays_ms.append(1000 * self._delay(time_s, came_s, left_s))
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception, came_s: float) -> None:
         self._followers = None
         now_s = time.perf_counter()
         if now_s - self._logged_s > _LOG_EVERY_S:
             self._logged_s = now_s
             _log.error("A live picture could not be worked on", exc_info=error)
         with self._telling:
-            self._frames, self._failures = self._frames + 1, self._failures + 1
+            self._failures += 1
             self._failure = str(error) if isinstance(error, FkdError) else f"an unforeseen {type(error).__name__}"
-            self._left_s.append(now_s)
+            self._count(came_s, now_s)
+
+    def _count(self, came_s: float, left_s: float) -> None:
+        """A frame that came and left at these times, perhaps the first one of a stream."""
+        if not self._left_s:
+            self._slowest_s = self._silence_s = 0.0
+        self._frames += 1
+        self._left_s.append(left_s)
+        self._slowest_s = max(self._slowest_s, left_s - came_s)
 
     # In any thread ---------------------------------------------------------------------------------
 
@@ -212,6 +225,8 @@ class LiveSession:
             self._followers, self._faces, self._expressions = None, (), {}
             self.is_recording = False
             with self._telling:
+                if self._left_s:  # it may be told twice
+                    self._silence_s = time.perf_counter() - self._left_s[-1]
                 self._forget_pace()
 
     def figures(self) -> LiveFigures:
@@ -220,6 +235,7 @@ class LiveSession:
             left_s, steps = tuple(self._left_s), tuple(self._steps_ms)
             delays = tuple(self._delays_ms)
             frames, failures, failure = self._frames, self._failures, self._failure
+            slowest_s, silence_s = self._slowest_s, self._silence_s
         told = {step: sum(each.get(step, 0.0) for each in steps) / max(len(steps), 1) for step in STEPS}
         passed_s = left_s[-1] - left_s[0] if len(left_s) > 1 else 0.0
         return LiveFigures(
@@ -232,6 +248,8 @@ class LiveSession:
             failures=failures,
             failure=failure,
             idle_s=time.perf_counter() - left_s[-1] if left_s else math.inf,
+            slowest_s=slowest_s,
+            silence_s=silence_s,
         )
 
     def snapshot_png(self) -> bytes:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
@@ -17,7 +18,7 @@ from fkd.pipeline.clip import ClipOptions
 from fkd.pipeline.expression import Expression
 from fkd.pipeline.live import STEPS, LiveFigures, LiveSession, LiveSettings
 from fkd.runtime import LoadedModel
-from fkd.ui import camera, settings, sources
+from fkd.ui import camera, kept, settings, sources
 from fkd.ui.photos import shared_model
 
 PRIVACY = (
@@ -43,6 +44,16 @@ _NOT_CONNECTED = (
     "find each other; on one machine, a firewall or VPN may be in the way."
 )
 _STOPPED_COMING = "No picture has come for some seconds. Press Stop, then Start."
+# Streamlit-webrtc gives up a stream for one frame that takes longer.
+_LONGEST_S, _SILENCE_S = 10.0, 3.0
+_TOO_SLOW = (
+    "One picture took {seconds:.0f} seconds to work on, and that ends a stream. This machine is busy: close what else "
+    "it does, or choose smaller weights. Then press {press}."
+)
+_BROKE_OFF = (
+    "The stream has ended because no picture came any more: the camera was taken away, another program took it, or the "
+    "connection broke. Look after the camera, then press {press}."
+)
 _MEASURES: dict[str, Callable[[Expression], str]] = {
     "Yaw": lambda face: f"{face.yaw_deg:+.0f}°",
     "Pitch": lambda face: f"{face.pitch_deg:+.0f}°",
@@ -62,7 +73,7 @@ _MEASURES_HELP = (
 
 @dataclass
 class _Attempt:
-    """A press of Start.
+    """A press of Start, and what became of it as long as the page stays open.
 
     Attributes:
         began_s: when.
@@ -78,6 +89,13 @@ class _Attempt:
         """Whether no picture came for longer than that may take; who stops it sooner has other reasons."""
         waited_s = (self.ended_s or time.monotonic()) - self.began_s
         return figures.frames == self.frames and waited_s > _PATIENCE_S
+
+    def has_ended(self, figures: LiveFigures) -> bool:
+        """Whether there was a picture and the stream is over."""
+        return figures.frames > self.frames and math.isinf(figures.idle_s)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def show() -> None:
@@ -102,11 +120,12 @@ def show() -> None:
     runs = _is_running()
     attempt = _attempt(runs, session)
     with told:
-        st.fragment(_show_state, run_every=_LOOK_EVERY_S if runs else None)(runs, attempt, session)
+        st.fragment(_show_state, run_every=_LOOK_EVERY_S if runs else None)(runs, attempt, session, trouble)
 
 
 def stop() -> None:
     """End a stream that is no longer shown; where another page is opened, it ends by itself."""
+    kept.drop(_ATTEMPT)
     context = st.session_state.get(_STREAM)  # it stays: the browser may still tell it something
     worker = context._get_worker() if context else None  # the component offers no other way to it
     if worker:
@@ -160,30 +179,42 @@ def _say_trouble(sentence: str) -> None:
 
 def _attempt(runs: bool, session: LiveSession) -> _Attempt | None:
     """The latest try to get a picture."""
-    attempt = st.session_state.get(_ATTEMPT)
+    attempt = cast(_Attempt | None, kept.kept(_ATTEMPT))
     if runs and (attempt is None or attempt.ended_s is not None):
-        attempt = st.session_state[_ATTEMPT] = _Attempt(time.monotonic(), session.figures().frames)
+        attempt = _Attempt(time.monotonic(), session.figures().frames)
+        kept.keep(_ATTEMPT, attempt)
     elif attempt and not runs and attempt.ended_s is None:
         attempt.ended_s = time.monotonic()
     return attempt
 
 
-def _show_state(runs: bool, attempt: _Attempt | None, session: LiveSession) -> None:
-    """What the stream does at this moment."""
+def _show_state(runs: bool, attempt: _Attempt | None, session: LiveSession, trouble: str | None) -> None:
+    """What the stream does at this moment, or why it does nothing."""
     figures = session.figures()
+    press = "Stop, then Start" if runs else "Start"
     if attempt and attempt.has_failed(figures):
         _say_trouble(_NOT_CONNECTED)
+    elif attempt and attempt.has_ended(figures) and (reason := _why_it_ended(figures, press)):
+        _say_trouble(reason)
     elif not runs:
         _say_how_to_start()
     elif math.isinf(figures.idle_s):
         st.info("Connecting to your camera …", icon=":material/videocam:")
     else:
         if figures.idle_s > _PATIENCE_S / 2:
-            st.warning(_STOPPED_COMING, icon=":material/videocam_off:")
+            reason = trouble or _why_it_ended(figures, press) or _STOPPED_COMING
+            st.warning(reason, icon=":material/videocam_off:")
         _show_figures(figures)
     _show_recording(session)
     if runs and not math.isinf(figures.idle_s):
         _show_expressions(figures)
+
+
+def _why_it_ended(figures: LiveFigures, press: str) -> str | None:
+    """Why a stream is over that nobody stopped, and which buttons to press; None where somebody did."""
+    if figures.slowest_s > _LONGEST_S:
+        return _TOO_SLOW.format(seconds=figures.slowest_s, press=press)
+    return _BROKE_OFF.format(press=press) if figures.silence_s > _SILENCE_S else None
 
 
 def _say_how_to_start() -> None:
