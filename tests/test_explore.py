@@ -283,6 +283,21 @@ def test_the_first_rows_are_those_of_the_source(faces: Dataset) -> None:
     assert columns.loc["mouth_left_corner_y", "values"] == COMPLETE
 
 
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("17", "17"),
+        ("training/Joan_Evans_21.jpg", "Evans_21"),
+        ("lfpw_image_0001.png", "image_0001"),
+        ("a/Bartholomew_1.png", "…holomew_1"),
+        ("averylongname.jpg", "…ylongname"),
+    ],
+)
+def test_a_small_picture_is_called_by_as_many_whole_words_as_fit(source: Source, name: str, short: str) -> None:
+    called = replace(source, faces=replace(source.faces, rows=np.array([name] * N)))
+    assert called.short_name(0) == short
+
+
 @pytest.fixture
 def app(faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page over a folder with the drawn faces in Kaggle's layout."""

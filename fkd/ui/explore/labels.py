@@ -97,8 +97,8 @@ def _show_table(faces: Dataset) -> None:
         selection_mode="single-row",
         column_config={
             "name": st.column_config.TextColumn("Keypoint", width=175),
-            "labelled": st.column_config.NumberColumn("Labelled", width=75),
-            "missing": st.column_config.NumberColumn("Missing", width=70),
+            "labelled": st.column_config.NumberColumn("Labelled", format="localized", width=75),
+            "missing": st.column_config.NumberColumn("Missing", format="localized", width=70),
             "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=90),
             "x": number,
             "y": number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import streamlit as st
@@ -17,7 +18,7 @@ from fkd.ui.explore import adding, keys
 from fkd.ui.waiting import follow, wait_for
 
 _PATIENCE_S = 1.0  # what is in the cache is there by then; for anything else the faces are shown first
-_SHORT = 10  # characters of a name below a small picture
+_SHORT, _SHORTEST = 10, 6  # characters of a name's end below a small picture
 _STOP_READING, _STOP_JUDGING = "explore.stop.reading", "explore.stop.judging"
 
 
@@ -41,7 +42,9 @@ class Source:
         """A row's name without folder and ending, or as much of its end as fits below a small picture."""
         name = str(self.faces.rows[row]).rpartition("/")[2]
         stem = name.rpartition(".")[0] or name
-        return stem if len(stem) <= _SHORT else f"…{stem[1 - _SHORT :].lstrip()}"
+        ends = [stem, *(stem[found.end() :] for found in re.finditer("[^A-Za-z0-9]+", stem))]
+        whole_words = (end for end in ends if _SHORTEST <= len(end) <= _SHORT)
+        return stem if len(stem) <= _SHORT else next(whole_words, f"…{stem[1 - _SHORT :].lstrip()}")
 
 
 def choose_source() -> Source:
