@@ -5,37 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fkd.cli import main
-from fkd.paths import PROJECT_ROOT, runs_root
+from fkd.paths import runs_root
 from fkd.training.recipes import RECIPES, get_recipe, recipe_for, remark
-from fkd.ui.train import setup
-from tests.drawn import drawn_faces, write_noise_faces
+from tests.train_page import furnish, open_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-PATIENCE_S = 60
 
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thirty faces of 15 points called `few`, and no other data but synthetic ones."""
-    for name in ("runs", "data", "cache", "weights", "results"):
-        monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
-    write_noise_faces(tmp_path / "data" / "few")
-    monkeypatch.setattr(setup, "run_apart", lambda function, **arguments: function(**arguments))
-    monkeypatch.setattr("fkd.data.synthetic.synthetic_dataset", lambda schema: drawn_faces(8))
-    st.cache_resource.clear()
-
-
-def open_page(**address: str) -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "train.py"), default_timeout=PATIENCE_S)
-    app.session_state["frame.is_up"] = True
-    app.query_params.update(address)
-    app.run()
-    assert not app.exception
-    return app
+    furnish(tmp_path, monkeypatch)
 
 
 def chosen(app: AppTest) -> tuple[str, list[str]]:

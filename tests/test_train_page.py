@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fkd.errors import FkdError
@@ -23,33 +22,15 @@ from fkd.training.waiting import Queue, read_waiting
 from fkd.ui import work
 from fkd.ui.train import keys, setup
 from fkd.weights import find_weights, list_run_weights
-from tests.drawn import drawn_faces, write_noise_faces
+from tests.train_page import PATIENCE_S, furnish, open_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-PATIENCE_S = 60
 
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty folders, data of thirty faces called `few`, and nobody who starts another process."""
-    for name in ("runs", "data", "cache", "weights", "results"):
-        monkeypatch.setenv(f"FKD_{name.upper()}", str(tmp_path / name))
-    write_noise_faces(tmp_path / "data" / "few")
-    monkeypatch.setattr(launch, "_spawn", lambda name, device: None)
-    monkeypatch.setattr(setup, "run_apart", lambda function, **arguments: function(**arguments))
-    monkeypatch.setattr("fkd.data.synthetic.synthetic_dataset", lambda schema: drawn_faces(8))
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    furnish(tmp_path, monkeypatch)
     return tmp_path
-
-
-def open_page(**address: str) -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "train.py"), default_timeout=PATIENCE_S)
-    app.session_state["frame.is_up"] = True  # the frame round the pages has tests of its own
-    app.query_params.update(address)
-    app.run()
-    assert not app.exception
-    return app
 
 
 def press(app: AppTest, label: str) -> AppTest:
