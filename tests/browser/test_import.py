@@ -67,6 +67,15 @@ def left(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir()) if root.exists() else []
 
 
+def test_reading_is_stopped_and_begun_again(page: Page, explore: str) -> None:
+    """First of all, as the synthetic faces are drawn only once."""
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Reading synthetic15 was stopped.")).to_be_visible()
+    expect(page.get_by_text("rows, 30 coordinate columns")).not_to_be_visible()
+    page.get_by_role("button", name="Read synthetic15").click()
+    expect(page.get_by_text("rows, 30 coordinate columns")).to_be_visible()
+
+
 def test_the_empty_page_says_what_it_shows_and_leads_on(page: Page, explore: str) -> None:
     expect(page.get_by_text("These are synthetic faces")).to_be_visible()
     dialog = open_dialog(page, "Fetch a published one")
