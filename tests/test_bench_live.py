@@ -35,8 +35,10 @@ def test_a_clip_is_measured(clips: Path) -> None:
     row = result["clips"]["walk.mp4"]
     assert list(result["clips"]) == ["walk.mp4"]
     assert (row["frames"], row["frames_with_face"], row["identities"]) == (6, 1.0, 1)
-    assert set(row["steps"]) == {"gray", "search", "crop", "predict", "match", "smooth", "expression", "whole"}
+    assert set(row["steps"]) == {"gray", "search", "crop", "predict", "match", "smooth", "expression"}
     assert all(0 < step["p50_ms"] <= step["p95_ms"] <= step["p99_ms"] for step in row["steps"].values())
+    assert row["whole"]["p50_ms"] > row["points"]["p50_ms"] > 0
+    assert result["fkd_with_heads_and_blinks"]["cpu_p50_ms"] > 0
     assert row["trembling_percent"]["filter_on"]["mean"] < row["trembling_percent"]["filter_off"]["mean"]
     assert 0 < row["lag_frames"]["filter_on"] < 2
     assert abs(row["lag_frames"]["filter_off"]) < 0.5
