@@ -8,6 +8,10 @@ from fkd.ui.photos import Photo, sample_photo
 
 SOURCE = "source"
 FILES, CAMERA, LIVE, VIDEO, SAMPLE = "Photos", "Camera", "Live", "Video", "Sample photo"
+# On a phone the five labels share what the page's margins and their letters leave, so that they stay in one row.
+_ONE_ROW = f"""<style>@media (max-width: 430px) {{
+    .st-key-{SOURCE} button {{ padding-inline: calc((100vw - 272px) / 10); }}
+}}</style>"""
 PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 
 
@@ -15,6 +19,7 @@ def choose_source() -> str:
     """The switch between the sources, which the address names: the chosen one."""
     # What a button has chosen is the value already; a default beside it would be a second one.
     default = None if SOURCE in st.session_state else FILES
+    st.html(_ONE_ROW)
     chosen = st.segmented_control(
         "Source",
         [FILES, CAMERA, LIVE, VIDEO, SAMPLE],

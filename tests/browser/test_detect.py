@@ -153,3 +153,14 @@ def test_a_still_from_the_camera_is_looked_at(page: Page, app_url: str) -> None:
     page.wait_for_function("document.querySelector('video')?.currentTime > 0")
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_text("No face found in camera.jpg.")).to_be_visible()  # it is a test pattern
+
+
+@pytest.mark.parametrize("width", [390, 360, 320])
+def test_on_a_phone_the_sources_stand_in_one_row(page: Page, app_url: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{app_url}/detect")
+    buttons = page.locator(".st-key-source").get_by_role("radio")
+    expect(buttons).to_have_count(5)
+    boxes = [button.bounding_box() for button in buttons.all()]
+    assert len({box["y"] for box in boxes}) == 1
+    assert boxes[-1]["x"] + boxes[-1]["width"] < width
