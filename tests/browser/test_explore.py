@@ -102,6 +102,10 @@ def test_faces_follow_each_other_by_keyboard(page: Page, explore: str) -> None:
     press(page, "ArrowRight")
     expect(page.get_by_text("5 of 60", exact=True)).to_be_visible()
     assert "face=4" in page.url
+    page.get_by_role("button", name="Expected points").click()  # the keys stay with the page, whatever was pressed
+    expect(page.get_by_text("in magenta where")).to_be_visible()
+    press(page, "ArrowRight")
+    expect(page.get_by_text("6 of 60", exact=True)).to_be_visible()
     press(page, "f")
     expect(page.get_by_role("button", name="Take the flag back")).to_be_visible()
     press(page, "f")

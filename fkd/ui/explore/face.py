@@ -27,23 +27,23 @@ def show_face(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
     _show_moves(source, notes, row, rows)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        # Buttons, not switches: a switch keeps the keyboard to itself, and the arrows would no longer move on.
-        drawn = st.pills(
-            "Drawn",
-            [_NAMES, _EXPECTED],
-            selection_mode="multi",
-            key="explore.drawn",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
-        expected = _EXPECTED in drawn and source.measured
-        figure = face_figure(source, notes, row, _NAMES in drawn, expected)
+        with st.container(horizontal=True):
+            names, expected = _switch(_NAMES), _switch(_EXPECTED) and source.measured
+        figure = face_figure(source, notes, row, names, expected)
         st.plotly_chart(figure, key=f"explore.face.{row}", config=MODEBAR, alt=f"Face {source.faces.rows[row]}")
         told = f"Labels in green; in magenta where {source.quality.judge} expects them. " if expected else ""
         st.caption(f"{told}Draw a box to look closer; a double click shows all again.")
     with right:
         _show_facts(source, row)
         _edit_points(source, notes, row)
+
+
+def _switch(label: str) -> bool:
+    """A button that is on or off in all sections; pills and toggles would keep the arrow keys to themselves."""
+    key = f"explore.drawn.{label}"
+    on = st.session_state.get(key, False)
+    st.button(label, type="primary" if on else "secondary", on_click=st.session_state.update, args=({key: not on},))
+    return on
 
 
 def face_figure(source: Source, notes: Notes, row: int, names: bool, expected: bool) -> go.Figure:
