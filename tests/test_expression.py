@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
 from fkd.crop import tight_boxes
 from fkd.data.synthetic import SyntheticFace, render_face, synthetic_heads
 from fkd.front_view import measure_eyes
@@ -17,7 +18,7 @@ from fkd.pipeline.predict import Pipeline
 from fkd.pipeline.track import TrackedFace, Tracker
 from fkd.schema import IBUG68
 from fkd.video import read_frames
-from fkd.weights import load_model
+from fkd.weights import live_weights, load_model
 
 SIZE = 96
 
@@ -67,9 +68,10 @@ def test_openings_from_true_points_do_not_depend_on_the_turn(turned_faces: list[
 
 
 @pytest.mark.long
-def test_from_predicted_points(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prints the errors that the README states; run with `-m long`."""
-    pipeline, rng = Pipeline(load_model("ibug68")), np.random.default_rng(11)
+@pytest.mark.parametrize("weights", [DEFAULT_WEIGHTS, LIVE_WEIGHTS])
+def test_from_predicted_points(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Prints the errors that docs/following-faces.md states; run with `-m long`."""
+    pipeline, rng = Pipeline(load_model(weights)), np.random.default_rng(11)
     angles, openings = [], []
     for i in range(100):
         yaw, pitch, roll = rng.uniform(-30, 30, 3)
@@ -250,7 +252,7 @@ def test_real_heads_that_look_ahead_are_read_so(data_root: Path) -> None:
 @pytest.mark.parametrize(("clip", "blinks"), [("help", 0), ("no", 1), ("please", 0), ("thanks", 0), ("yes", 1)])
 def test_blinks_of_real_people_are_counted(data_root: Path, clip: str, blinks: int) -> None:
     """Counted by eye; in `no` the eyes close once more, and stay so to the end of the clip."""
-    tracker, reader = Tracker(load_model("ibug68", threads=1)), ExpressionReader()
+    tracker, reader = Tracker(load_model(live_weights(), threads=1)), ExpressionReader()
     for time_s, image in read_frames(data_root / "videos" / f"{clip}.mkv"):
         told = reader(time_s, tracker(image, time_s).faces, image.shape[:2])
     assert [read.blinks for read in told.values()] == [blinks]

@@ -21,7 +21,7 @@ from fkd.pipeline.recording import Recording
 from fkd.pipeline.smooth import SmoothOptions
 from fkd.pipeline.track import TrackedFace, TrackOptions
 from fkd.schema import IBUG68, KAGGLE15
-from fkd.weights import LoadedModel, load_model
+from fkd.weights import LoadedModel, live_weights, load_model
 from tests.clips import moving_face
 
 STEP = Fraction(1, 25)
@@ -30,7 +30,7 @@ PLAIN = ClipOptions(draw=DrawOptions(show_boxes=False, show_edges=False), smooth
 
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
-    return load_model("ibug68", threads=1)
+    return load_model(live_weights(), threads=1)
 
 
 @pytest.fixture(scope="module")

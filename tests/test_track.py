@@ -16,7 +16,7 @@ from fkd.pipeline.search import SHARES, FaceSearch
 from fkd.pipeline.track import TrackedFace, Tracker, TrackOptions
 from fkd.schema import IBUG68
 from fkd.video import read_frames
-from fkd.weights import LoadedModel, load_model
+from fkd.weights import LoadedModel, live_weights, load_model
 from tests.scenes import Actor, actor, background, nearest, points_of, scene
 
 FPS = 30
@@ -30,7 +30,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
-    return load_model("ibug68", threads=1)
+    return load_model(live_weights(), threads=1)
 
 
 @pytest.fixture(scope="module")
