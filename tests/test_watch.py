@@ -22,7 +22,7 @@ from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue
 from fkd.ui.plots import PALETTE, line_style, shortened
-from fkd.ui.train import compare, curves, samples, watch
+from fkd.ui.train import compare, curves, samples, table, watch
 from fkd.ui.train.curves import CurveView
 from fkd.ui.train.finder import range_figure
 from tests.drawn import TINY_SETTINGS, drawn_faces
@@ -364,6 +364,18 @@ def test_a_choice_is_of_a_run_and_not_of_its_place(root: Path) -> None:
 def test_an_address_opens_its_run_and_an_unknown_one_none(root: Path) -> None:
     assert "chosen: tiny" in texts(show(all_runs, "tiny"))
     assert "chosen: None" in texts(show(all_runs, "nobody"))
+
+
+def test_the_table_is_drawn_again_for_another_state_and_now_and_then_for_another_epoch() -> None:
+    def run(state: str, epoch: int) -> launch.RunView:
+        return launch.RunView("a", state, {}, {"epoch": epoch})
+
+    before = run("running", 3)
+    assert table.has_news(before, None, False)
+    assert table.has_news(before, run("finished", 3), False)
+    assert not table.has_news(before, run("running", 4), False)
+    assert table.has_news(before, run("running", 4), True)
+    assert not table.has_news(before, run("running", 3), True)
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ _FIRST_COLUMNS = ("name", "state", "nme", "rmse_px", "progress", "recipe", "data
 _ALWAYS = ("learning_rate", "batch_size")
 _ROWS_PX, _HEAD_PX, _MOST_ROWS = 35, 40, 10
 _ROWS_BESIDE_A_RUN = 5  # so that it stands near the top, on a phone above all
-_EVERY_S = 5.0
+_EVERY_S, _EPOCHS_EVERY_S = 5.0, 20.0
 
 
 def choose_run() -> str | None:
@@ -208,19 +209,37 @@ def _offer_csv(table: pd.DataFrame) -> None:
 
 
 def _draw_again_when_something_changes(views: Sequence[RunView]) -> None:
-    """Look every few seconds whether runs have come, gone, or changed their state, for as long as any goes on."""
-    going_on = {view.name: view.state for view in views if view.state in GOING_ON}
+    """Look every few seconds whether runs have come, gone, or changed their state, for as long as any goes on.
+
+    Epochs are followed more slowly: the run itself tells of each.
+    """
+    going_on = {view.name: view for view in views if view.state in GOING_ON}
     if going_on:
-        st.fragment(_draw_again_unless, run_every=_EVERY_S)(going_on, _count())
+        st.fragment(_draw_again_unless, run_every=_EVERY_S)(going_on, _count(), time.monotonic())
 
 
-def _draw_again_unless(states: dict[str, str], count: int) -> None:
-    if _count() != count or any(_state(name) != state for name, state in states.items()):
+def _draw_again_unless(going_on: dict[str, RunView], count: int, drawn_s: float) -> None:
+    now = {name: _view(name) for name in going_on}
+    of_epochs = time.monotonic() - drawn_s > _EPOCHS_EVERY_S
+    if _count() != count or any(has_news(going_on[name], view, of_epochs) for name, view in now.items()):
         st.rerun()
 
 
-def _state(name: str) -> str | None:
-    return launch.view(name).state if (runs_root() / name / "config.json").is_file() else None
+def has_news(before: RunView, now: RunView | None, of_epochs: bool) -> bool:
+    """Whether the table says something of a run that is no longer so.
+
+    Args:
+        before: the run as the table shows it.
+        now: as it is; None when it is gone.
+        of_epochs: whether another epoch is news enough.
+    """
+    if now is None or now.state != before.state:
+        return True
+    return of_epochs and now.status.get("epoch") != before.status.get("epoch")
+
+
+def _view(name: str) -> RunView | None:
+    return launch.view(name) if (runs_root() / name / "config.json").is_file() else None
 
 
 def _count() -> int:
