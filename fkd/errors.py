@@ -1,4 +1,8 @@
-"""The one exception that users see as a sentence."""
+"""The one exception that users see as a sentence, and words for such sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class FkdError(Exception):
@@ -12,3 +16,8 @@ class UnwritableError(FkdError):
 def counted(count: int, thing: str) -> str:
     """A number of things in words, as in `1 row` and `2,154 rows`."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def listed(things: Sequence[str]) -> str:
+    """Up to two things by name, or the first and how many others."""
+    return " and ".join(things) if len(things) < 3 else f"{things[0]} and {len(things) - 1} others"

@@ -17,7 +17,7 @@ from fkd.data.duplicates import most_alike
 from fkd.data.quality import CHECKS, REGRESSION, measure_quality, suspicion_of
 from fkd.data.shape import score_shapes, similarity
 from fkd.errors import FkdError
-from fkd.evaluation.planted import ALL_KINDS, KINDS, measure_finding, plant
+from fkd.evaluation.planted import ALL_KINDS, KINDS, Finding, measure_finding, plant
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,16 @@ class TestCuration:
         points = synthetic.points_px.copy()
         points[0, 0] = np.nan
         assert quality_of(replace(synthetic, points_px=points), None).measures["missing"][0] == 1
+
+    def test_proof_prints_what_is_found_of_every_kind(self, capsys, monkeypatch):
+        told = [Finding(kind, 80, 75 + i) for i, kind in enumerate((*KINDS, ALL_KINDS))]
+        asked = []
+        monkeypatch.setattr("fkd.evaluation.planted.measure_finding", lambda *given: asked.append(given[1:]) or told)
+        assert main(["data", "proof", "synthetic15", "--weights", "none", "--seeds", "2"]) == 0
+        assert asked == [(None, range(1, 3))]
+        lines = capsys.readouterr().out.splitlines()[1:]
+        assert [line.split("  ")[1] for line in lines] == [*KINDS, ALL_KINDS]
+        assert all(f"{75 + i} of 80" in line for i, line in enumerate(lines))
 
     def test_info_prints_every_check(self, capsys):
         assert main(["data", "info", "synthetic15", "--quality", "--weights", "none"]) == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkd.errors import FkdError, counted
+from fkd.errors import FkdError, counted, listed
 
 if TYPE_CHECKING:
     from fkd.data.dataset import Dataset
@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     proof = _add(actions, "proof", "plant wrong labels in memory, and tell how many of them are found", _proof)
     proof.add_argument("name", metavar="NAME", help="a dataset, or several joined with +")
     proof.add_argument("--weights", default="auto", help="weights that judge labels; 'none' for a regression")
-    proof.add_argument("--seeds", type=int, default=1, metavar="N", help="how often to plant, each time elsewhere")
+    seeds = "how often to plant, each time elsewhere; 1 to 20"
+    proof.add_argument("--seeds", type=int, default=1, choices=range(1, 21), metavar="N", help=seeds)
     fetch = _add(actions, "fetch", "download a published dataset into FKD_DATA", _fetch)
     fetch.add_argument("source", choices=tuple(FETCHED.values()))
     fetch.add_argument("--url", help="another place of the archive (youtube-faces)")
@@ -74,6 +75,7 @@ def _info(args: argparse.Namespace) -> None:
     import numpy as np
 
     from fkd.data import load_dataset
+    from fkd.data.missing import missing_most
     from fkd.data.splits import published_parts, shared_groups
 
     dataset = load_dataset(args.name)
@@ -84,8 +86,8 @@ def _info(args: argparse.Namespace) -> None:
         f"  complete: {dataset.complete.sum()} faces have all {len(dataset.schema)} points; {(~labels).sum()} missing"
     )
     if not labels.all():
-        worst = int((~labels).sum(axis=0).argmax())
-        print(f"  missing most: {dataset.schema.keypoints[worst]}, in {(~labels)[:, worst].sum()} faces")
+        names, most = missing_most(dataset)
+        print(f"  missing most: {listed(names)}, {'in' if len(names) == 1 else 'each in'} {counted(most, 'face')}")
     print(f"  groups: {len(np.unique(dataset.groups))} people, photos or clusters of near-duplicates")
     parts = published_parts(dataset)
     print("  published in: " + ", ".join(f"{part} {mask.sum()}" for part, mask in parts.items()))
@@ -115,8 +117,6 @@ def _proof(args: argparse.Namespace) -> None:
     from fkd.data import load_dataset
     from fkd.evaluation.planted import KINDS, measure_finding
 
-    if args.seeds < 1:
-        raise FkdError("--seeds takes a number from 1.")
     weights = None if args.weights == "none" else args.weights
     findings = measure_finding(load_dataset(args.name), weights, range(1, args.seeds + 1))
     print(f"{args.name}: of 40 wrong labels, planted at a time, so many are among the 80 most suspicious")

@@ -27,6 +27,12 @@ def treat_missing(dataset: Dataset, treatment: str = "mask") -> Dataset:
     return dataset
 
 
+def missing_most(dataset: Dataset) -> tuple[list[str], int]:
+    """The keypoints that the most faces lack, and how many faces that is."""
+    missing = (~np.isfinite(dataset.points_px).all(axis=2)).sum(axis=0)
+    return [dataset.schema.keypoints[i] for i in np.flatnonzero(missing == missing.max())], int(missing.max())
+
+
 def invented(dataset: Dataset, treated: Dataset) -> np.ndarray:
     """(n, k) bool: the points that `interpolate` made up, so that they can be shown as such."""
     return ~np.isfinite(dataset.points_px).all(axis=2) & np.isfinite(treated.points_px).all(axis=2)

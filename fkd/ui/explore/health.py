@@ -8,8 +8,10 @@ import numpy as np
 import streamlit as st
 
 from fkd.data.dataset import Dataset
+from fkd.data.missing import missing_most
 from fkd.data.quality import NOBODY, REGRESSION
 from fkd.data.splits import published_parts, shared_groups
+from fkd.errors import listed
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.source import Source
 
@@ -170,13 +172,10 @@ def figures(source: Source) -> list[Figure]:
 
 def missing_sentence(faces: Dataset) -> str:
     """Which keypoints are missing most."""
-    missing = (~np.isfinite(faces.points_px).all(axis=2)).sum(axis=0)
-    most = int(missing.max())
+    names, most = missing_most(faces)
     if not most:
         return "**No label is missing.**"
-    names = [f"`{faces.schema.keypoints[i]}`" for i in np.flatnonzero(missing == most)]
-    told = " and ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} others"
-    each = "in" if len(names) == 1 else "each in"
+    told, each = listed([f"`{name}`" for name in names]), "in" if len(names) == 1 else "each in"
     return f"**Missing most:** {told}, {each} {most:,} of {len(faces):,} faces ({most / len(faces):.1%})."
 
 
