@@ -44,6 +44,7 @@ _NOT_CONNECTED = (
     "find each other; on one machine, a firewall or VPN may be in the way."
 )
 _STOPPED_COMING = "No picture has come for some seconds. Press Stop, then Start."
+_ENDED = "The stream has ended. Press Stop, then Start."
 # Streamlit-webrtc gives up a stream for one frame that takes longer.
 _LONGEST_S, _SILENCE_S = 10.0, 3.0
 _TOO_SLOW = (
@@ -185,6 +186,7 @@ def _attempt(runs: bool, session: LiveSession) -> _Attempt | None:
         kept.keep(_ATTEMPT, attempt)
     elif attempt and not runs and attempt.ended_s is None:
         attempt.ended_s = time.monotonic()
+        session.end_stream()  # after a frame that took too long nobody else says so
     return attempt
 
 
@@ -199,7 +201,8 @@ def _show_state(runs: bool, attempt: _Attempt | None, session: LiveSession, trou
     elif not runs:
         _say_how_to_start()
     elif math.isinf(figures.idle_s):
-        st.info("Connecting to your camera …", icon=":material/videocam:")
+        has_ended = attempt is not None and attempt.has_ended(figures)
+        st.info(_ENDED if has_ended else "Connecting to your camera …", icon=":material/videocam:")
     else:
         if figures.idle_s > _PATIENCE_S / 2:
             reason = trouble or _why_it_ended(figures, press) or _STOPPED_COMING

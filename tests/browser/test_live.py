@@ -322,6 +322,69 @@ def test_where_no_connection_comes_about_the_page_says_so(window: Callable[[], P
     expect(page.get_by_test_id("stCameraInput")).to_be_visible()
 
 
+KEPT_CONNECTION = """const Connection = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Connection {
+        constructor(configuration) { super(configuration); window.parent.connection = this; }
+    };"""
+
+
+def test_a_camera_that_is_taken_away_is_told_and_can_be_started_again(
+    window: Callable[[], Page], server: Server
+) -> None:
+    page = window()
+    page.add_init_script(KEPT_CONNECTION)
+    page.goto(f"{server.url}/detect?source=Live")
+    start(page)
+    page.evaluate("window.connection.getSenders().forEach((sender) => sender.track.stop())")
+    alert = page.get_by_test_id("stAlert")
+    expect(alert).to_contain_text("No picture has come for some seconds")
+    stage(page).get_by_role("button", name="Stop", exact=True).click()
+    expect(alert).to_contain_text("the camera was taken away")
+    expect(page.get_by_role("button", name="Take a still photo")).to_be_visible()
+    start(page)
+    expect(alert).to_have_count(0)
+    stop(page)
+
+
+def test_a_picture_that_takes_too_long_is_told(
+    chromium: Browser, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamlit-webrtc ends a stream for a frame of more than ten seconds."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_FRAME, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    expect.set_options(timeout=PATIENCE_S * 1000)
+    browser = launch(chromium, film)
+    with serve(tmp_path / "log.txt", free_port()) as url:
+        page = browser.new_page(permissions=["camera"])
+        page.set_default_timeout(PATIENCE_S * 1000)
+        page.goto(f"{url}/detect?source=Live")
+        start(page)
+        alert = page.get_by_test_id("stAlert")
+        expect(alert).to_contain_text("One picture took 1")
+        expect(alert).to_contain_text("press Stop, then Start")
+        stage(page).get_by_role("button", name="Stop", exact=True).click()
+        expect(alert).to_contain_text("press Start")
+        expect(page.get_by_role("button", name="Take a still photo")).to_be_visible()
+        browser.close()
+
+
+SLOW_FRAME = """
+import builtins, time
+importing = builtins.__import__
+
+def watched(name, *arguments, **others):
+    module = importing(name, *arguments, **others)
+    if name == "fkd.pipeline.live":
+        builtins.__import__ = importing
+        import fkd.pipeline.live as live
+        plain, frames = live.draw_faces, iter(range(10**9))
+        live.draw_faces = lambda *faces: (time.sleep(11 if next(frames) == 10 else 0), plain(*faces))[1]
+    return module
+
+builtins.__import__ = watched
+"""
+
+
 @pytest.mark.data
 def test_a_real_face_is_followed(chromium: Browser, server: Server, data_root: Path, tmp_path: Path) -> None:
     clip = data_root / "videos" / "yes.mkv"
