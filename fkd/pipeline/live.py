@@ -169,7 +169,7 @@ class LiveSession:
         with clock("draw"):
             shown, drawn = image_rgb_u8, faces
             if settings.mirror:
-                shown = np.ascontiguousarray(image_rgb_u8[:, ::-1])
+                shown = cv2.flip(image_rgb_u8, 1)
                 drawn = [_mirrored(face, image_rgb_u8.shape[1]) for face in faces]
             return draw_faces(shown, drawn, settings.model.card.schema, settings.options.draw)
 
