@@ -9,6 +9,7 @@ same code. Neither library is imported before it is needed: predicting with onnx
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -113,10 +114,18 @@ class OnnxModel(LoadedModel):
 
     Attributes:
         session: an `onnxruntime.InferenceSession`, which several threads may run at the same time.
+        as_torch: gives the torch network that it was made from, if that is at hand: the file has the first style only.
     """
 
     session: Any
+    as_torch: Callable[[], TorchModel] | None = None
     runtime = "onnx"
+
+    def with_style(self, name: str) -> LoadedModel:
+        """As of any model; torch takes over for a style that was not exported."""
+        if self.as_torch is None or name not in self.card.model_args.get("styles", ())[1:]:
+            return self
+        return self.as_torch().with_style(name)
 
     def _answer(self, crops_gray_u8: np.ndarray) -> Answer:
         return Answer(*self.session.run(None, {self.session.get_inputs()[0].name: crops_gray_u8}))

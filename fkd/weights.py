@@ -10,7 +10,8 @@ import hashlib
 import importlib.util
 import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,8 @@ def load_model(
         raise FkdError(f"onnxruntime computes on the CPU here, not on {device!r}; leave out the runtime or the device.")
     hindrance = onnx_hindrance(path)
     if hindrance is None:
-        return load_onnx_model(path.with_suffix(".onnx"), threads)
+        exported = load_onnx_model(path.with_suffix(".onnx"), threads)
+        return replace(exported, as_torch=cache(partial(load_torch_model, path)))
     if runtime == "onnx":
         raise FkdError(hindrance)
     if path.with_suffix(".onnx").exists():  # somebody meant to use it

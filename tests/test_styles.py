@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 from fkd.crop import CropFrame
 from fkd.data import SOURCES
 from fkd.data.dataset import Dataset
-from fkd.evaluation.evaluate import predict_dataset
+from fkd.disturb import DISTURBANCES
+from fkd.evaluation.assess import measure_disturbances
+from fkd.evaluation.evaluate import detect_dataset, predict_dataset
 from fkd.export import export_onnx
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
@@ -100,4 +103,28 @@ def test_the_first_style_is_what_is_exported(tmp_path):
     np.testing.assert_array_equal(
         torch_model.with_style("nobody").predict(crops).points_px, torch_model.predict(crops).points_px
     )
-    assert onnx_model.with_style("right") is onnx_model
+    assert onnx_model.with_style("nobody") is onnx_model
+    np.testing.assert_allclose(onnx_model.with_style("right").predict(crops).points_px, styled, atol=1e-4)
+
+
+def test_what_is_measured_through_the_pipeline_takes_the_style_of_each_source(tmp_path, monkeypatch):
+    asked = []
+
+    class Asked:
+        def __init__(self, model):
+            self.style = model.style
+
+        def __call__(self, image_rgb_u8, boxes=None):
+            asked.append(self.style)
+            return [SimpleNamespace(points_px=np.zeros((15, 2)))]
+
+    path = tmp_path / "styled.safetensors"
+    save_weights(path, styled_network(), Card("styled", KAGGLE15, "heatmap", 64, CropFrame(1.3), TINY))
+    monkeypatch.setattr("fkd.pipeline.predict.Pipeline", Asked)
+    monkeypatch.setattr("fkd.evaluation.assess.Pipeline", Asked)
+    faces = two_labellers().subset(np.arange(3))
+    detect_dataset(load_torch_model(path), faces)
+    assert asked == ["left", "right", ""]  # nobody knows the third
+    asked.clear()
+    measure_disturbances(load_torch_model(path), faces)
+    assert asked == ["left", "right", ""] * (1 + len(DISTURBANCES))

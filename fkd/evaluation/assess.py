@@ -106,15 +106,14 @@ def _worth_of_scores(errors: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
 def measure_disturbances(model: LoadedModel, faces: Dataset) -> dict[str, Any]:
     """NME in percent of faces as they are and under the usual amount of each disturbance.
 
-    The faces' boxes are known, and they are predicted as those of photos are: a face whose points
-    contradict its box is looked at again, upright.
+    The faces' boxes are known, and they are predicted as those of photos are, but in the style of their dataset,
+    where weights know it: a face whose points contradict its box is looked at again, upright.
     """
-    pipeline = Pipeline(model)
+    pipelines = {source: Pipeline(model.with_style(source)) for source in np.unique(faces.sources).tolist()}
 
     def nme(which: Dataset, what: str) -> float:
-        boxes = face_boxes(which)
-        pairs = list(zip(which.images_u8, boxes, strict=True))
-        predicted = [_points(pipeline, image, box) for image, box in steps(what, pairs)]
+        rows = list(zip(which.sources.tolist(), which.images_u8, face_boxes(which), strict=True))
+        predicted = [_points(pipelines[source], image, box) for source, image, box in steps(what, rows)]
         return _rounded(100 * face_nme(np.stack(predicted), which.points_px, which.schema).mean())
 
     clean = nme(faces, "predicting faces as they are")

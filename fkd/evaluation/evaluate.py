@@ -145,12 +145,12 @@ def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
     """
     from fkd.pipeline.predict import Pipeline  # which curation, that needs only true boxes, does without
 
-    pipeline = Pipeline(model)
+    pipelines = {source: Pipeline(model.with_style(source)) for source in np.unique(faces.sources).tolist()}
     predicted_px = np.full(faces.points_px.shape, np.nan, np.float32)
     true_boxes = tight_boxes(faces.points_px)
     for row in steps("searching for faces", range(len(faces))):
         true_box = true_boxes[row]
-        candidates = pipeline(np.repeat(faces.images_u8[row][..., None], 3, axis=2))
+        candidates = pipelines[faces.sources[row]](np.repeat(faces.images_u8[row][..., None], 3, axis=2))
         boxes = np.array([tight_boxes(face.points_px) for face in candidates]).reshape(-1, 4)
         apart = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] - true_box[:2] - true_box[2:], axis=1) / 2
         if len(apart) and apart.min() < (true_box[2:] - true_box[:2]).max() / 2:
