@@ -262,6 +262,7 @@ def show_times(page: Page, address: str, faces: str) -> dict[str, float]:
     times["next page"] = timed(page.get_by_role("button", name="Page 2", exact=True).click, following)
     page.goto(f"{address}&face=3")
     expect(page.get_by_text(f"4 of {faces}", exact=True)).to_be_visible()
+    expect(page.get_by_test_id("stPlotlyChart")).to_be_visible()
     wait_for_rest(page)
     times["next face"] = timed(lambda: page.keyboard.press("ArrowRight"), page.get_by_text(f"5 of {faces}", exact=True))
     page.goto(address)
