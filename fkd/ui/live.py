@@ -27,7 +27,7 @@ PRIVACY = (
 )
 _STREAM, _SESSION, _ATTEMPT, _RECORDS = "live.stream", "live.session", "live.attempt", "live.records"
 _LOOK_EVERY_S = 0.5
-_PATIENCE_S = 10.0
+_PATIENCE_S, _SILENCE_S = 10.0, 5.0
 _PICTURE = {"width": {"ideal": 640}, "height": {"ideal": 480}, "frameRate": {"ideal": 30}, "facingMode": "user"}
 _WORDS = Translations(
     start="Start",
@@ -46,7 +46,7 @@ _NOT_CONNECTED = (
 _STOPPED_COMING = "No picture has come for some seconds. Press Stop, then Start."
 _ENDED = "The stream has ended. Press Stop, then Start."
 # Streamlit-webrtc gives up a stream for one frame that takes longer.
-_LONGEST_S, _SILENCE_S = 10.0, 3.0
+_LONGEST_S = 10.0
 _TOO_SLOW = (
     "One picture took {seconds:.0f} seconds to work on, and that ends a stream. This machine is busy: close what else "
     "it does, or choose smaller weights. Then press {press}."
@@ -204,7 +204,7 @@ def _show_state(runs: bool, attempt: _Attempt | None, session: LiveSession, trou
         has_ended = attempt is not None and attempt.has_ended(figures)
         st.info(_ENDED if has_ended else "Connecting to your camera …", icon=":material/videocam:")
     else:
-        if figures.idle_s > _PATIENCE_S / 2:
+        if figures.idle_s > _SILENCE_S:
             reason = trouble or _why_it_ended(figures, press) or _STOPPED_COMING
             st.warning(reason, icon=":material/videocam_off:")
         _show_figures(figures)
@@ -217,7 +217,9 @@ def _why_it_ended(figures: LiveFigures, press: str) -> str | None:
     """Why a stream is over that nobody stopped, and which buttons to press; None where somebody did."""
     if figures.slowest_s > _LONGEST_S:
         return _TOO_SLOW.format(seconds=figures.slowest_s, press=press)
-    return _BROKE_OFF.format(press=press) if figures.silence_s > _SILENCE_S else None
+    # On a busy machine, pictures come seldom, and a press of Stop takes a while.
+    is_silent = figures.silence_s > max(_SILENCE_S, 2 * figures.slowest_s)
+    return _BROKE_OFF.format(press=press) if is_silent else None
 
 
 def _say_how_to_start() -> None:
