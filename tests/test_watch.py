@@ -151,6 +151,7 @@ def test_the_widgets_change_axes_and_smooth_the_curves(root: Path) -> None:
     assert raw["opacity"] < 1
     assert smooth["y"][0] == raw["y"][0]
     assert smooth["y"][1:] != raw["y"][1:]
+    assert len(figures_of(app)[3]["data"]) == 1  # the learning rate as it was
 
 
 def test_a_pause_keeps_new_values_back_and_is_offered_while_there_are_any(root: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -159,6 +159,8 @@ def show_panels(histories: Mapping[str, History], view: CurveView, key: str) -> 
 
 def panel_figure(histories: Mapping[str, History], metrics: Mapping[str, str], view: CurveView) -> go.Figure:
     """The curves of `metrics` (name of the column to name in the legend); those of several runs by the run."""
+    if "learning_rate" in metrics:  # it is set, and has no noise to take away
+        view = replace(view, smoothing=0.0)
     figure = go.Figure()
     for index, (run, history) in enumerate(histories.items()):
         for metric, label in metrics.items():
