@@ -405,10 +405,13 @@ def test_five_minutes_take_no_more_memory_than_one(window: Callable[[], Page], s
     page.goto(f"{server.url}/detect?source=Live")
     start(page)
     time.sleep(60)
-    memory_mb, threads = server.memory_mb(), server.lasting_threads()
-    time.sleep(240)
-    assert server.memory_mb() < memory_mb + 40
-    print(f"{memory_mb:.0f} MB after one minute, {server.memory_mb():.0f} MB after five")
+    threads, memory_mb = server.lasting_threads(), []
+    for _ in range(9):
+        memory_mb.append(server.memory_mb())
+        time.sleep(30)
+    print("MB after one minute and every half: ", *(f"{each:.0f}" for each in memory_mb))
+    # Allocators take and give back by tens of megabytes; what leaks is there at every look.
+    assert min(memory_mb[-3:]) < max(memory_mb[:3]) + 20
     assert server.lasting_threads() <= threads + 2
     before = figures(page)
     assert soon(lambda: figures(page) != before), "it still runs"
