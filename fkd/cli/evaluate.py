@@ -20,7 +20,7 @@ HELP = "measure weights on faces they were not trained on"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from fkd.evaluation.evaluate import BOXES, SPLITS
 
-    parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="shipped names, or paths")
+    parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="shipped names, paths, or run:NAME")
     parser.add_argument("--data", nargs="+", metavar="NAME", help="datasets; the ones trained on otherwise")
     parser.add_argument("--split", default="test", choices=SPLITS, help="which faces; the held-out ones otherwise")
     parser.add_argument("--boxes", default="true", choices=BOXES, help="true ones, or those of the face detector")

@@ -88,7 +88,7 @@ _MEAN_SHAPE = {**_KAGGLE, **_PLAIN, "model": "mean_shape", "epochs": 10, "schedu
 
 _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "ibug68": (
-        "68 points, heatmaps; trained on two datasets: the best known here",
+        "68 points, heatmaps; two datasets, each in its labellers' style; for photos",
         {**_IBUG68, "model_args": {"styles": _STYLES}},
     ),
     "ibug68-small": (
