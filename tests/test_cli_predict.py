@@ -19,7 +19,7 @@ from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS, paths
 from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.models import create_model
-from fkd.pipeline.write import VIDEO_COLUMNS
+from fkd.pipeline.write import video_columns
 from fkd.schema import KAGGLE15
 from fkd.video import read_frames
 from fkd.weights import Card, save_weights
@@ -212,7 +212,8 @@ def test_tables_of_videos_have_frame_and_time(photos: Path, weights: str, tmp_pa
     flags = ("--min-face-score", 0, "--track-find-score", 0, "--no-smoothing")
     assert predict(clip, photos / "astronaut.png", "--weights", weights, "--out", out, *flags) == 0
     table = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
-    assert tuple(table.columns) == VIDEO_COLUMNS
+    assert tuple(table.columns) == video_columns(KAGGLE15)
+    assert "yaw_deg" not in table, "15 points tell no expressions"
     of_clip = table[table["image"] == str(clip)]
     assert set(of_clip["frame"]) <= set(range(4)) and len(of_clip)
     assert of_clip["time_s"].to_numpy() == pytest.approx(of_clip["frame"].to_numpy() / 25, abs=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import subprocess
@@ -18,8 +19,10 @@ import pytest
 from fkd import paths, video
 from fkd.errors import FkdError, UnwritableError
 from fkd.pipeline.clip import ClipOptions, process_clip
-from fkd.pipeline.track import TrackOptions
-from fkd.pipeline.write import VIDEO_COLUMNS, PhotoFaces, open_writer
+from fkd.pipeline.expression import expression_columns
+from fkd.pipeline.recording import Recording
+from fkd.pipeline.track import TrackedFace, TrackOptions
+from fkd.pipeline.write import PhotoFaces, open_writer, video_columns
 from fkd.progress import listening
 from fkd.schema import IBUG68
 from fkd.video import Frame, VideoInfo, open_video_writer, read_frames, video_info
@@ -330,7 +333,7 @@ def test_work_that_is_stopped_leaves_no_files(face_clip: Path, model: LoadedMode
     with (
         pytest.raises(Stopped),
         listening(stop),
-        open_writer(tmp_path / "points.csv", IBUG68, VIDEO_COLUMNS) as writer,
+        open_writer(tmp_path / "points.csv", IBUG68, video_columns(IBUG68)) as writer,
     ):
         process_clip(face_clip, model, writer.write, drawn=tmp_path / "drawn.mp4")
     assert not list(tmp_path.iterdir())
@@ -366,12 +369,12 @@ def test_ten_minutes_take_less_than_a_gigabyte(tmp_path: Path) -> None:
 @needs_weights
 def test_frames_become_lines_and_rows(face_clip: Path, model: LoadedModel, tmp_path: Path) -> None:
     for name in ("points.csv", "points.parquet", "points.jsonl"):
-        with open_writer(tmp_path / name, IBUG68, VIDEO_COLUMNS) as writer:
+        with open_writer(tmp_path / name, IBUG68, video_columns(IBUG68)) as writer:
             process_clip(face_clip, model, writer.write, name="my clip.mp4")
     tables = pd.read_csv(tmp_path / "points.csv"), pd.read_parquet(tmp_path / "points.parquet")
     records = [json.loads(line) for line in (tmp_path / "points.jsonl").read_text("utf-8").splitlines()]
     for table in tables:
-        assert tuple(table.columns) == VIDEO_COLUMNS
+        assert tuple(table.columns) == video_columns(IBUG68)
         assert len(table) == 25 * 68
         assert table["frame"].tolist() == np.repeat(range(25), 68).tolist()
         assert table["time_s"].unique() == pytest.approx([record["time_s"] for record in records])
@@ -380,3 +383,30 @@ def test_frames_become_lines_and_rows(face_clip: Path, model: LoadedModel, tmp_p
     assert (records[3]["image"], records[3]["frame"], records[3]["width"]) == ("my clip.mp4", 3, 320)
     assert records[3]["faces"][0]["id"] == 1
     assert np.allclose(tables[0][tables[0].frame == 3][["x", "y"]], records[3]["faces"][0]["points"])
+
+
+@needs_weights
+def test_files_tell_of_each_face_what_a_live_recording_tells(
+    face_clip: Path, model: LoadedModel, tmp_path: Path
+) -> None:
+    frames: list[PhotoFaces] = []
+    process_clip(face_clip, model, frames.append)
+    recording = Recording(IBUG68)
+    for name in ("points.csv", "points.parquet", "points.jsonl"):
+        with open_writer(tmp_path / name, IBUG68, video_columns(IBUG68)) as writer:
+            for frame in frames:
+                writer.write(frame)
+    for frame in frames:
+        faces = [face for face in frame.faces if isinstance(face, TrackedFace)]
+        recording.add(frame.time_s or 0.0, faces, frame.expressions)
+    told = list(expression_columns(IBUG68))
+    recorded = pd.read_csv(io.StringIO(recording.csv_text()))[told]
+    assert {"yaw_deg", "left_eye_opening", "mouth_width", "blinks"} < set(recorded)
+    assert recorded["yaw_deg"].nunique() > 1
+    for table in (pd.read_csv(tmp_path / "points.csv"), pd.read_parquet(tmp_path / "points.parquet")):
+        once = table[told][::68].reset_index(drop=True)
+        pd.testing.assert_frame_equal(once, recorded, check_dtype=False)
+    lines = [json.loads(line) for line in (tmp_path / "points.jsonl").read_text("utf-8").splitlines()]
+    records = [face for line in lines for face in line["faces"]]
+    assert list(records[0]) == ["id", "box", "score", "points", "point_scores", *told]
+    assert [[face[name] for name in told] for face in records] == recorded.to_numpy().tolist()

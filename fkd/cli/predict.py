@@ -301,12 +301,12 @@ def _predict_video(
 
 @contextmanager
 def _writer(out: Path | None, schema: Schema, has_videos: bool) -> Iterator[Writer]:
-    from fkd.pipeline.write import COLUMNS, VIDEO_COLUMNS, JsonLinesWriter, open_writer
+    from fkd.pipeline.write import COLUMNS, JsonLinesWriter, open_writer, video_columns
 
     if out is None:
         yield JsonLinesWriter(sys.stdout)
     else:
-        with open_writer(out, schema, VIDEO_COLUMNS if has_videos else COLUMNS) as writer:
+        with open_writer(out, schema, video_columns(schema) if has_videos else COLUMNS) as writer:
             yield writer
 
 

@@ -1,6 +1,6 @@
 """A whole video from file to files: its faces followed, its points written, its frames drawn on.
 
-    with open_writer(Path("points.csv"), schema, VIDEO_COLUMNS) as writer:
+    with open_writer(Path("points.csv"), schema, video_columns(schema)) as writer:
         summary = process_clip(Path("clip.mp4"), model, writer.write, drawn=Path("drawn.mp4"))
 
 One frame is held at a time. Progress is reported as `fkd.progress` describes; a listener that raises
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fkd.pipeline.draw import DrawOptions, draw_faces
+from fkd.pipeline.expression import ExpressionReader
 from fkd.pipeline.smooth import Smoother, SmoothOptions
 from fkd.pipeline.track import TrackedFace, Tracker, TrackOptions
 from fkd.pipeline.write import PhotoFaces
 from fkd.progress import report
-from fkd.schema import Schema
+from fkd.schema import IBUG68, Schema
 from fkd.video import VideoInfo, open_video_writer, read_frames, video_info
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def process_clip(
     Args:
         path: a file that `fkd.video.read_frames` reads.
         model: the network, which may be shared.
-        write: given each frame's faces, as soon as they are known.
+        write: given each frame's faces, with 68 points also their expressions, as soon as they are known.
         options: see there.
         drawn: where to put an annotated MP4 with the sound of the video.
         progress: told the share, 0 to 1, that is done after each frame; `fkd.progress.report` if not given.
@@ -81,13 +82,16 @@ def process_clip(
     """
     options, progress = options or ClipOptions(), progress or partial(report, "following faces")
     info, damages = video_info(path), list[str]()
-    tracker, smoother = Tracker(model, options.track), Smoother(options.smooth)
+    tracker, smoother, reader = Tracker(model, options.track), Smoother(options.smooth), ExpressionReader()
+    schema = model.card.schema
     frames, frames_with_faces, numbers = 0, 0, set[int]()
-    with _drawing(drawn, path, info, model.card.schema, options.draw) as draw:
+    with _drawing(drawn, path, info, schema, options.draw) as draw:
         for time_s, image_rgb_u8 in read_frames(path, damages.append):
-            faces = smoother(time_s, tracker(image_rgb_u8, time_s).faces)
-            height, width = image_rgb_u8.shape[:2]
-            write(PhotoFaces(name or str(path), width, height, tuple(faces), frame=frames, time_s=round(time_s, 6)))
+            found, (height, width) = tracker(image_rgb_u8, time_s).faces, image_rgb_u8.shape[:2]
+            faces = smoother(time_s, found)
+            read = reader(time_s, found, (height, width)) if schema is IBUG68 else {}
+            photo = PhotoFaces(name or str(path), width, height, tuple(faces), expressions=read)
+            write(replace(photo, frame=frames, time_s=round(time_s, 6)))
             draw(time_s, image_rgb_u8, faces)
             frames, frames_with_faces = frames + 1, frames_with_faces + bool(faces)
             numbers.update(face.id for face in faces)

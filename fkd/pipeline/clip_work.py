@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fkd.errors import FkdError
 from fkd.jobs import Job
 from fkd.pipeline.clip import ClipOptions, ClipSummary, process_clip
-from fkd.pipeline.write import VIDEO_COLUMNS, PhotoFaces, open_writer
+from fkd.pipeline.write import PhotoFaces, open_writer, video_columns
 
 if TYPE_CHECKING:
     from fkd.weights import LoadedModel
@@ -67,8 +67,8 @@ class ClipWork:
     def _work(self) -> ClipSummary:
         schema = self.model.card.schema
         with (
-            open_writer(self.csv, schema, VIDEO_COLUMNS) as table,
-            open_writer(self.parquet, schema, VIDEO_COLUMNS) as columns,
+            open_writer(self.csv, schema, video_columns(schema)) as table,
+            open_writer(self.parquet, schema, video_columns(schema)) as columns,
         ):
 
             def write(frame: PhotoFaces) -> None:

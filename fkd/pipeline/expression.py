@@ -12,13 +12,14 @@ in a tenth of a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 import numpy as np
 
 from fkd.front_view import measure_eyes, measure_mouth
 from fkd.pipeline.head import HeadPose, fit_head
 from fkd.pipeline.track import TrackedFace
+from fkd.schema import IBUG68, Schema
 
 # Eyes count as closed when they are open by less than this share of what is usual, both together and each
 # alone, and as open again above another. Networks see closed eyes half open, on real faces at 0.7 to 0.85 of
@@ -52,6 +53,15 @@ class Expression:
     mouth_opening: float
     mouth_width: float
     blinks: int = 0
+
+    def rounded(self) -> dict[str, float]:
+        """All of it by name to three decimals, in the order of `expression_columns`."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
+
+
+def expression_columns(schema: Schema) -> tuple[str, ...]:
+    """Names of what files tell of a face's expression: the fields of `Expression`, and none without 68 points."""
+    return tuple(item.name for item in fields(Expression)) if schema is IBUG68 else ()
 
 
 def read_expression(points_px: np.ndarray, image_shape: tuple[int, int]) -> Expression:

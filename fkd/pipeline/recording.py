@@ -13,14 +13,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
 
-from fkd.pipeline.expression import Expression
+from fkd.pipeline.expression import Expression, expression_columns
 from fkd.pipeline.track import TrackedFace
-from fkd.schema import IBUG68, Schema
+from fkd.schema import Schema
 
 MOST_ROWS = 30_000  # about 50 MB; some 16 minutes of one face at 30 frames a second
-_EXPRESSION = tuple(item.name for item in fields(Expression))
 
 
 class Recording:
@@ -49,7 +47,7 @@ class Recording:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns; expressions are told of faces with 68 points only."""
         points = (f"{name}_{part}" for name in self.schema.keypoints for part in ("x", "y", "score"))
-        return ("time_s", "face", "score", *(_EXPRESSION if self.schema is IBUG68 else ()), *points)
+        return ("time_s", "face", "score", *expression_columns(self.schema), *points)
 
     def add(self, time_s: float, faces: Sequence[TrackedFace], expressions: Mapping[int, Expression]) -> None:
         """Take in a frame.
@@ -73,7 +71,7 @@ class Recording:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
         for time_s, face, expression in tuple(self._rows):
-            told = [round(value, 3) for value in astuple(expression)] if expression else []
+            told = expression.rounded().values() if expression else ()
             parts = zip(face.points_px.tolist(), face.point_scores.tolist(), strict=True)
             points = (value for (x, y), score in parts for value in (round(x, 3), round(y, 3), round(score, 4)))
             writer.writerow([round(time_s, 4), face.id, round(face.score, 4), *told, *points])

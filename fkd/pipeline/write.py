@@ -8,7 +8,8 @@ for each keypoint of each face. A file appears under its name when it is complet
 
 Columns mean the same for photos and videos: `face` counts from 1, in a photo from left to right, in a video
 for as long as a face is followed; `x0, y0, x1, y1` is the tight box round its points, or the one that was
-given; `score` is the face's and `point_score` the keypoint's; `x, y` are pixels of the upright picture.
+given; `score` is the face's and `point_score` the keypoint's; `x, y` are pixels of the upright picture. Videos
+with 68 points also tell the fields of `Expression` of each face, in a table the same in each of its rows.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -26,6 +27,7 @@ import numpy as np
 
 from fkd.errors import FkdError
 from fkd.paths import written_aside
+from fkd.pipeline.expression import Expression, expression_columns
 from fkd.pipeline.face import Face
 from fkd.pipeline.track import TrackedFace
 from fkd.schema import Schema
@@ -34,7 +36,6 @@ COLUMNS = (
     *("image", "face", "x0", "y0", "x1", "y1", "score"),
     *("keypoint", "x", "y", "point_score"),
 )
-VIDEO_COLUMNS = (COLUMNS[0], "frame", "time_s", *COLUMNS[1:])
 _ROWS_PER_GROUP = 50_000
 
 
@@ -49,6 +50,7 @@ class PhotoFaces:
         error: why the file could not be read.
         frame: of a video, counted from 0; None for a photo.
         time_s: when that frame is shown.
+        expressions: of a video's faces, by their `id`, where they were read.
     """
 
     image: str
@@ -58,6 +60,12 @@ class PhotoFaces:
     error: str | None = None
     frame: int | None = None
     time_s: float | None = None
+    expressions: Mapping[int, Expression] = field(default_factory=dict)
+
+
+def video_columns(schema: Schema) -> tuple[str, ...]:
+    """Columns of a table that frames of videos are in."""
+    return (COLUMNS[0], "frame", "time_s", *COLUMNS[1:], *expression_columns(schema))
 
 
 class Writer(Protocol):
@@ -79,6 +87,7 @@ def json_text(photo: PhotoFaces) -> str:
             "points": [_rounded(point, 3) for point in face.points_px],
             "point_scores": _rounded(face.point_scores, 4),
         }
+        | _expression(photo, face)
         for face in photo.faces
     ]
     place = {} if photo.frame is None else {"frame": photo.frame, "time_s": photo.time_s}
@@ -102,7 +111,7 @@ def open_writer(path: Path, schema: Schema, columns: tuple[str, ...] = COLUMNS) 
     Args:
         path: where to.
         schema: which points the faces have.
-        columns: of a table: `COLUMNS`, or `VIDEO_COLUMNS` where frames of videos are among what is written.
+        columns: of a table: `COLUMNS`, or `video_columns` where frames of videos are among what is written.
 
     Raises:
         FkdError: the ending is none of `.jsonl`, `.csv` and `.parquet`.
@@ -128,12 +137,15 @@ def checked_suffix(path: Path) -> str:
 
 def table_rows(photo: PhotoFaces, schema: Schema, columns: tuple[str, ...] = COLUMNS) -> Iterator[tuple]:
     """The rows of a photo or frame in the long table; faces count from 1, those of a video have numbers."""
-    place = (photo.image, photo.frame, photo.time_s) if columns == VIDEO_COLUMNS else (photo.image,)
+    place = (photo.image, photo.frame, photo.time_s) if "frame" in columns else (photo.image,)
+    told_names = [name for name in expression_columns(schema) if name in columns]
     for place_in_photo, face in enumerate(photo.faces, start=1):
         number = face.id if isinstance(face, TrackedFace) else place_in_photo
         head = (*place, number, *_rounded(face.box_xyxy, 2), round(face.score, 4))
+        expression = _expression(photo, face)
+        tail = [expression.get(name) for name in told_names]
         for name, point, score in zip(schema.keypoints, face.points_px, face.point_scores, strict=True):
-            yield (*head, name, *_rounded(point, 3), round(float(score), 4))
+            yield (*head, name, *_rounded(point, 3), round(float(score), 4), *tail)
 
 
 class JsonLinesWriter:
@@ -162,7 +174,7 @@ class _ParquetWriter:
         import pyarrow.parquet as pq
 
         types = dict.fromkeys(columns, pa.float64()) | dict.fromkeys(("image", "keypoint"), pa.string())
-        whole = {name: pa.int32() for name in ("frame", "face") if name in columns}
+        whole = {name: pa.int32() for name in ("frame", "face", "blinks") if name in columns}
         self._columns, self._types = columns, pa.schema({**types, **whole})
         self._file, self._schema = pq.ParquetWriter(path, self._types), schema
         self._rows: list[tuple] = []
@@ -187,6 +199,11 @@ class _ParquetWriter:
             arrays = [pa.array(column, of_type) for column, of_type in zip(values, self._types.types, strict=True)]
             self._file.write_table(pa.Table.from_arrays(arrays, schema=self._types))
         self._rows = []
+
+
+def _expression(photo: PhotoFaces, face: Face) -> dict[str, float]:
+    read = photo.expressions.get(face.id) if isinstance(face, TrackedFace) else None
+    return read.rounded() if read else {}
 
 
 def _rounded(values: np.ndarray, digits: int) -> list[float]:
