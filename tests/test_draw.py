@@ -9,6 +9,7 @@ from fkd.crop import tight_boxes
 from fkd.data.synthetic import render_face
 from fkd.pipeline.draw import DrawOptions, draw_faces, draw_points
 from fkd.pipeline.face import Face
+from fkd.pipeline.track import TrackedFace
 from fkd.schema import IBUG68, KAGGLE15, PREDICTION_COLOUR, Schema
 
 NOTHING = {"show_boxes": False, "show_edges": False}
@@ -133,3 +134,14 @@ def test_points_lie_between_pixels() -> None:
 def test_a_colour_that_is_none_is_refused(colour: str) -> None:
     with pytest.raises(ValueError, match=r"colour|hexadecimal"):
         draw_faces(grey(9, 9), [], IBUG68, DrawOptions(colour=colour))
+
+
+def test_beside_a_face_stands_its_number_where_it_is_followed_and_its_score_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    face = synthetic_face(500)
+    followed = TrackedFace(face.box_xyxy, face.score, face.points_px, face.point_scores, id=7, age_s=1.0)
+    texts: list[str] = []
+    monkeypatch.setattr("fkd.pipeline.draw._text", lambda *arguments: texts.append(arguments[2]))
+    draw_faces(grey(500, 500), [face, followed], IBUG68)
+    assert texts == ["0.50", "Face 7"]

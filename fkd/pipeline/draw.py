@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fkd.options import check, option
 from fkd.pipeline.face import Face
+from fkd.pipeline.track import TrackedFace
 from fkd.schema import Schema
 
 Colour = tuple[int, int, int]
@@ -31,7 +32,9 @@ _WHITE: Colour = (255, 255, 255)
 class DrawOptions:
     """What is drawn; out-of-range values raise `ValueError`."""
 
-    show_boxes: bool = option(True, "Draw the box of each face and how sure the network is of it.")
+    show_boxes: bool = option(
+        True, "Draw the box of each face, with its number in videos and how sure the network is of it in photos."
+    )
     show_edges: bool = option(True, "Join neighbouring points by lines.")
     labels: str = option(
         "none",
@@ -103,13 +106,17 @@ def _face_px(face: Face) -> float:
 
 
 def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
-    """A white frame with round corners, a dark rim that sets it off from a bright photo, and the score."""
+    """A white frame with round corners, a dark rim that sets it off from a bright photo, and what a face is called.
+
+    One that is followed is told by its number, as texts and files tell it; any other by its score.
+    """
     path = _rounded_rectangle(face.box_xyxy.astype(float))
     _strokes(canvas, [path], [_DARK], 1.5 * width + 1, opacity=0.35)
     _strokes(canvas, [path], [_WHITE], width, opacity=0.9)
     size = max(10, round(0.075 * _face_px(face)))
     x, y = face.box_xyxy[0] + 0.1 * size, face.box_xyxy[1] - 1.5 * size
-    _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), f"{face.score:.2f}", size)
+    name = f"Face {face.id}" if isinstance(face, TrackedFace) else f"{face.score:.2f}"
+    _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), name, size)
 
 
 def _draw_labels(canvas: np.ndarray, face: Face, texts: Sequence[str], radius: float) -> None:
