@@ -18,6 +18,7 @@ from fkd.paths import PROJECT_ROOT
 from fkd.progress import report
 from fkd.schema import KAGGLE15
 from fkd.ui.explore import adding
+from tests.uploads import HEADER, kaggle_rows
 
 PATIENCE_S = 60.0
 
@@ -68,12 +69,14 @@ def explore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: Dataset) -> 
     st.cache_resource.clear()
     st.cache_data.clear()
 
-    def opened() -> AppTest:
-        app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "explore.py"), default_timeout=PATIENCE_S)
-        app.session_state["frame.is_up"] = True
-        return app.run()
-
     return opened
+
+
+def opened() -> AppTest:
+    """The page in a session of its own."""
+    app = AppTest.from_file(str(PROJECT_ROOT / "pages" / "explore.py"), default_timeout=PATIENCE_S)
+    app.session_state["frame.is_up"] = True
+    return app.run()
 
 
 def press(app: AppTest, label: str) -> None:
@@ -136,3 +139,41 @@ def test_fetching_is_stopped_in_the_dialog_or_on_the_page(
     app.button(key=f"adding.stop.{where}.youtube_faces").click().run()
     assert work.stopped.wait(PATIENCE_S)
     run_until(app, lambda: says(app, "Fetching YouTube Faces was stopped."))
+
+
+def choose(app: AppTest, content: str, name: str = "my faces.csv") -> None:
+    files = app.file_uploader(key="explore.adding.files")
+    in_dialog(app, lambda: files.set_value((name, content.encode(), "text/csv")))
+
+
+def send(app: AppTest) -> None:
+    in_dialog(app, next(button for button in app.button if button.label == "Import").click)
+
+
+def told(app: AppTest) -> list[str]:
+    return [element.value for element in (*app.error, *app.success)]
+
+
+def test_what_needs_no_look_into_the_files_is_told_in_the_dialog_only(explore: Callable[[], AppTest]) -> None:
+    app = explore()
+    press(app, "Add a dataset")
+    send(app)
+    assert "No file was chosen" in told(app)[0]
+    choose(app, HEADER, "---.csv")
+    send(app)
+    assert "has no name" in told(app)[0]
+    assert told(app.run()) == told(explore()) == []
+
+
+def test_the_outcome_is_told_once_where_the_import_was_begun(explore: Callable[[], AppTest]) -> None:
+    app = explore()
+    press(app, "Add a dataset")
+    choose(app, "\n".join([HEADER, *kaggle_rows(1, ["7"])]))
+    assert app.text_input(key="explore.adding.name").value == "my-faces"
+    send(app)
+    run_until(app, lambda: bool(told(app)))
+    assert told(app)[0].startswith("Importing my faces.csv as my-faces did not work: my faces.csv, ")
+    assert told(explore()) == []  # another session
+    assert told(app.run())  # still here, until it is closed
+    press(app, "Close")
+    assert told(app.run()) == []

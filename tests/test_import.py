@@ -16,7 +16,7 @@ from fkd.cli import main
 from fkd.cli.doctor import findings
 from fkd.crop import transform
 from fkd.data import dataset_names, is_available, load_dataset
-from fkd.data.importing import import_dataset
+from fkd.data.importing import check_name, import_dataset, name_from
 from fkd.data.kaggle import load_kaggle_test
 from fkd.errors import FkdError
 from fkd.progress import listening
@@ -230,10 +230,14 @@ class TestBad:
         assert nothing_remains(root)
         assert take(zipped(files), skip_bad_rows=True).faces == 1
 
-    @pytest.mark.parametrize("name", ["", "../x", "a b", ".x", "a/b", "a+b", "x" * 65])
+    @pytest.mark.parametrize("name", ["../x", "a b", ".x", "a/b", "a+b", "x" * 65])
     def test_names(self, name):
         with pytest.raises(FkdError, match="cannot name a dataset"):
             take(self.good.encode(), name)
+
+    def test_no_name(self):
+        with pytest.raises(FkdError, match="has no name"):
+            take(kaggle(kaggle_rows()), "")
 
     def test_names_that_are_taken(self):
         for name in ("synthetic68", "youtube_faces"):
@@ -285,6 +289,23 @@ class TestBad:
         for source in (kaggle([kaggle_rows(1, ["300"] * 9216)[0]]), zipped(beside() | {"faces/bob_01.png": b""})):
             with pytest.raises(FkdError, match=r"; mend it, or import the file with bad rows left out\.$"):
                 take(source, "mine")
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ([], ""),
+        (["a.png", "My faces (2).csv"], "My-faces-2"),
+        (["faces.zip"], "faces"),
+        (["été.csv"], "t"),
+        (["???.csv"], ""),
+        (["-" + "x" * 99 + ".zip"], "x" * 64),
+    ],
+)
+def test_a_dataset_is_called_after_its_files(files: list[str], name: str) -> None:
+    assert name_from(files) == name
+    if name:
+        check_name(name)
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def import_dataset(
     Raises:
         FkdError: one sentence about what is wrong; nothing has been stored then.
     """
-    folder = _free_place(name)
+    folder = check_name(name)
     if layout not in LAYOUTS:
         raise FkdError(f"Unknown layout {layout!r}; known are {', '.join(LAYOUTS)}.")
     if isinstance(source, Path) and not source.exists():
@@ -94,7 +94,21 @@ def storage_error(error: OSError) -> FkdError:
     return FkdError(f"{place} cannot be read ({why}); check its permissions.")
 
 
-def _free_place(name: str) -> Path:
+def main_file(files: Sequence[str]) -> str:
+    """Of the names of files, that of the first zip or table; else the first."""
+    return next((file for file in files if file.lower().endswith((".zip", ".csv"))), files[0])
+
+
+def name_from(files: Sequence[str]) -> str:
+    """What a dataset may be called that comes from files of these names; empty without any."""
+    stem = PurePosixPath(main_file(files)).stem if files else ""
+    return re.sub("[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:64]
+
+
+def check_name(name: str) -> Path:
+    """The folder of a new dataset; `FkdError` for a name that it cannot have."""
+    if not name:
+        raise FkdError("The dataset has no name; give it one of up to 64 letters, digits, '-' and '_'.")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise FkdError(f"{name!r} cannot name a dataset; use up to 64 letters, digits, '-' and '_'.")
     if name in SOURCES and name not in _LAYOUT_OF:

@@ -61,6 +61,7 @@ def choose(page: Page, **files: bytes) -> None:
     for name in files:
         expect(page.get_by_role("button", name=f"Remove {name.replace('__', '.')}")).to_be_visible()
     page.wait_for_timeout(1000)  # until the server has them
+    expect(page.get_by_role("dialog").get_by_label("Name")).not_to_have_value("")
 
 
 def left(root: Path) -> list[str]:

@@ -50,6 +50,7 @@ def import_faces(page: Page, app_url: str, folder: Path) -> None:
     dialog = page.get_by_role("dialog")
     with page.expect_response(has_arrived):
         dialog.locator("input[type=file]").set_input_files(folder / "own" / "training.csv")
+    expect(dialog.get_by_label("Name")).to_have_value("training")
     dialog.get_by_label("Name").fill("few")
     dialog.get_by_role("button", name="Import").click()
     expect(dialog.get_by_text("few is stored: 30 faces.")).to_be_visible()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -16,12 +17,16 @@ from fkd.data.fetch import (
     fetch_youtube_faces,
     has_kagglehub,
 )
-from fkd.data.importing import Imported, import_dataset
+from fkd.data.importing import Imported, check_name, import_dataset, main_file, name_from
+from fkd.errors import FkdError, counted
 from fkd.jobs import Job, Stopped
 from fkd.paths import data_root
 from fkd.ui.explore import keys
 from fkd.ui.frame import errors_in_a_sentence
 from fkd.ui.waiting import follow
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 OWN, KAGGLE, YOUTUBE_FACES = "Your own", "Kaggle", "YouTube Faces"
 LAYOUTS = {"auto": "Either", "kaggle": "15 points", "points68": "68 points"}
@@ -32,12 +37,20 @@ _SHOWN_ROWS = 10
 _IS_OPEN = "explore.adding.is_open"
 _LEAVING = "explore.adding.leaving"  # a dataset was opened from a fragment: the whole page follows
 _SHOWN_JOB = "explore.adding"  # the name of the dataset whose job the dialog shows
+_FOLLOWED = "explore.adding.followed"  # by name, the jobs whose outcome this session is to see
+_FILES, _NAME, _SUGGESTED = "explore.adding.files", "explore.adding.name", "explore.adding.suggested"
 
 
 @st.cache_resource
 def _jobs() -> dict[str, Job[Imported]]:
-    """By the dataset's name, what is being added on this server: it goes on when the page is left."""
+    """By the dataset's name, what is being added on this server, until somebody has seen how it ended."""
     return {}
+
+
+def _followed() -> dict[str, Job[Imported]]:
+    """What this session has begun or seen under way, until it has acknowledged how it ended."""
+    followed: dict[str, Job[Imported]] = st.session_state.setdefault(_FOLLOWED, {})
+    return followed
 
 
 def open_dialog(kind: str | None) -> None:
@@ -70,8 +83,8 @@ def _dialog(first: str) -> None:
     )
     {OWN: _own, KAGGLE: _kaggle, YOUTUBE_FACES: _youtube_faces}[kind]()
     name = st.session_state.get(_SHOWN_JOB)
-    if name in _jobs():
-        follow(_jobs()[name], lambda: _show_outcome(name, "dialog"), f"adding.stop.dialog.{name}")
+    if name in _followed():
+        follow(_followed()[name], lambda: _show_outcome(name, "dialog"), f"adding.stop.dialog.{name}")
 
 
 def _own() -> None:
@@ -79,9 +92,11 @@ def _own() -> None:
         "A zip, or a CSV with its pictures, checked in full before anything is stored. 15 points: Kaggle's 30 columns "
         "and `Image`. 68 points: a file name and 136 coordinates, x and y in turn; pictures in folders go into a zip."
     )
+    files = st.file_uploader(
+        "Files", _SUFFIXES, accept_multiple_files=True, max_upload_size=_MOST_MB, key=_FILES, on_change=_suggest_name
+    )
     with st.form("adding.own", border=False):
-        files = st.file_uploader("Files", _SUFFIXES, accept_multiple_files=True, max_upload_size=_MOST_MB)
-        name = st.text_input("Name", placeholder="letters, digits, - and _", max_chars=64)
+        name = st.text_input("Name", placeholder="letters, digits, - and _", max_chars=64, key=_NAME)
         with st.container(horizontal=True):
             layout = st.segmented_control(
                 "Layout", list(LAYOUTS), default="auto", required=True, format_func=LAYOUTS.__getitem__
@@ -89,9 +104,27 @@ def _own() -> None:
             bad_rows = st.segmented_control("Bad rows", [STOP, SKIP], default=STOP, required=True)
         wanted = st.form_submit_button("Import", type="primary", icon=":material/upload:")
     if wanted:
-        uploads = [(file.name, file.getbuffer()) for file in files]
-        skip = bad_rows == SKIP
-        _begin(name, f"Importing {name}", lambda: import_dataset(uploads, name, layout=layout, skip_bad_rows=skip))
+        st.session_state.pop(_SHOWN_JOB, None)
+        with errors_in_a_sentence():
+            _begin_import(files, name, layout, bad_rows == SKIP)
+
+
+def _suggest_name() -> None:
+    """Call the dataset after what was chosen, unless somebody has typed a name."""
+    if st.session_state[_NAME] in ("", st.session_state.get(_SUGGESTED)):
+        suggested = name_from([file.name for file in st.session_state[_FILES]])
+        st.session_state.update({_NAME: suggested, _SUGGESTED: suggested})
+
+
+def _begin_import(files: Sequence[UploadedFile], name: str, layout: str, skip: bool) -> None:
+    """Import what was uploaded; `FkdError` at once for what needs no look into it."""
+    if not files:
+        raise FkdError("No file was chosen; choose a zip, or a CSV and its pictures.")
+    check_name(name)
+    uploads = [(file.name, file.getbuffer()) for file in files]
+    more = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
+    title = f"Importing {main_file([file.name for file in files])}{more} as {name}"
+    _begin(name, title, lambda: import_dataset(uploads, name, layout=layout, skip_bad_rows=skip))
 
 
 def _kaggle() -> None:
@@ -128,27 +161,33 @@ def _begin(name: str, title: str, work: Callable[[], Imported]) -> None:
     running = _jobs().get(name)
     if running is None or running.done:
         _jobs()[name] = Job(title, work)
+    _followed()[name] = _jobs()[name]
     st.session_state[_SHOWN_JOB] = name
 
 
 def show_jobs() -> None:
-    """On the page itself: what is being added, or was and has not been acknowledged."""
-    for name, job in list(_jobs().items()):
+    """On the page itself: what is being added, or was and has not been acknowledged here or seen anywhere."""
+    _followed().update(_jobs())
+    for name, job in list(_followed().items()):
         follow(job, partial(_show_outcome, name, "page"), f"adding.stop.page.{name}")
 
 
 def _show_outcome(name: str, where: str) -> None:
     """What came of a job, and the way on."""
-    imported = None
-    if name not in _jobs():  # acknowledged, and the page not drawn anew since
+    if name not in _followed():  # acknowledged, and the page not drawn anew since
         if st.session_state.pop(_LEAVING, False):
             st.rerun()
         return
+    job, imported = _followed()[name], None
+    if _jobs().get(name) is job:
+        del _jobs()[name]  # it is told here, and to nobody who comes later
     with errors_in_a_sentence():
         try:
-            imported = _jobs()[name].result()
+            imported = job.result()
         except Stopped as stopped:
             st.info(str(stopped), icon=":material/stop_circle:")
+        except FkdError as error:
+            raise FkdError(f"{job.title} did not work: {error}") from None
     if imported:
         _show_imported(imported)
     with st.container(horizontal=True):
@@ -169,7 +208,7 @@ def _show_imported(imported: Imported) -> None:
 
 
 def _close(name: str) -> None:
-    _jobs().pop(name, None)
+    _followed().pop(name, None)
 
 
 def _open(name: str) -> None:
@@ -181,5 +220,5 @@ def _open(name: str) -> None:
 def _forget_seen() -> None:
     """Whoever closes the dialog has seen how a job ended in it."""
     name = st.session_state.get(_SHOWN_JOB)
-    if name in _jobs() and _jobs()[name].done:
+    if name in _followed() and _followed()[name].done:
         _close(name)
