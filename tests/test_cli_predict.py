@@ -120,6 +120,28 @@ def test_without_out_the_lines_go_to_the_screen(photos: Path, weights: str, caps
     assert [record["faces"] for record in records] == [[], []]
 
 
+def test_a_face_that_scores_too_low_is_told_with_the_option_that_lets_it_pass(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    astronaut = photos / "astronaut.png"
+    assert predict(astronaut, "--weights", weights, "--min-face-score", 1) == 0
+    told = re.search(
+        rf"likeliest spot of {astronaut} scores (.+), less.* --min-face-score (\S+) ", capsys.readouterr().err
+    )
+    assert told is not None
+    score, lower = map(float, told.groups())
+    assert 0 <= score - lower < 0.055
+    out = tmp_path / "out.jsonl"
+    assert predict(astronaut, "--weights", weights, "--min-face-score", lower, "--out", out) == 0
+    assert max(face["score"] for face in lines(out)["astronaut.png"]["faces"]) == pytest.approx(score, abs=0.006)
+    assert "likeliest" not in capsys.readouterr().err
+
+    shutil.copy(astronaut, photos / "twin.png")
+    assert predict(photos, "--weights", weights, "--min-face-score", 1) == 0
+    error = capsys.readouterr().err
+    assert "likeliest spots of 2 photos" in error, "the blank one has no spot"
+
+
 def test_tables_are_chosen_by_the_ending(photos: Path, weights: str, tmp_path: Path) -> None:
     for name, read in (("out.csv", pd.read_csv), ("out.parquet", pd.read_parquet)):
         out = tmp_path / name

@@ -58,6 +58,7 @@ class Tally:
     faces: int = 0
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    almost: dict[str, float] = field(default_factory=dict)  # photos without a face: their likeliest spot's score
     began_s: float = field(default_factory=time.monotonic)
 
     def sentence(self, out: Path | None, drawn: Path | None) -> str:
@@ -70,6 +71,17 @@ class Tally:
         written = " and ".join([str(out)] * bool(out) + [f"{drawn}{os.sep}"] * bool(drawn))
         wrote = f"; wrote {written}" if written else ""
         return f"{' and '.join(read)}: {_count(self.faces, 'face')}{failures}, {seconds:.1f} s{wrote}"
+
+
+def _almost_sentence(almost: dict[str, float]) -> str:
+    """What to do about photos whose spots are all less sure than asked for."""
+    best = max(almost.values())
+    which = f"The likeliest spot of {next(iter(almost))} scores {best:.2f}"
+    if len(almost) > 1:
+        least = min(almost.values())
+        which = f"The likeliest spots of {len(almost):,} photos without a face score {least:.2f} to {best:.2f}"
+    lower = int(best * 20) / 20
+    return f"{which}, less than the minimum face score; --min-face-score {lower:g} lets the likeliest pass."
 
 
 def _count(number: int, noun: str) -> str:
@@ -140,7 +152,8 @@ def run(args: argparse.Namespace) -> int:
     if len(tally.errors) == len(inputs):
         none = f"None of {len(inputs)} inputs gave a result: {tally.errors[0]}"
         raise FkdError(tally.errors[0] if len(inputs) == 1 else none)
-    for sentence in (*tally.warnings, *tally.errors):
+    almost = [_almost_sentence(tally.almost)] if tally.almost else []
+    for sentence in (*tally.warnings, *almost, *tally.errors):
         print(f"fkd: {sentence}", file=sys.stderr)
     print(f"fkd: {tally.sentence(args.out, args.draw)}", file=sys.stderr)
     return 0
@@ -279,10 +292,12 @@ def _predict_photo(work: _Work, item: Input, writer: Writer, drawing: Path | Non
         if given is None:
             raise FkdError(f"{item.path} has no line in the file of boxes; add one for each of its faces.")
     image_rgb_u8 = read_image(item.path)
-    height, width = image_rgb_u8.shape[:2]
-    photo = PhotoFaces(str(item.path), width, height, tuple(work.pipeline(image_rgb_u8, given)))
+    result, (height, width) = work.pipeline.run(image_rgb_u8, given), image_rgb_u8.shape[:2]
+    photo = PhotoFaces(str(item.path), width, height, tuple(result.faces))
     writer.write(photo)
     tally.photos, tally.faces = tally.photos + 1, tally.faces + len(photo.faces)
+    if result.weak_scores and not result.faces:
+        tally.almost[str(item.path)] = max(result.weak_scores)
     if drawing is not None:
         _save_png(drawing, draw_faces(image_rgb_u8, photo.faces, work.pipeline.model.card.schema))
 

@@ -43,12 +43,14 @@ class Result:
         crops_gray_u8: (n, s, s) uint8: each face as the network saw it last.
         crops_to_photo: (n, 2, 3) float64: maps from the pixels of each crop to the photo's.
         milliseconds: time spent in the steps `detect`, `crop` and `predict`.
+        weak_scores: where spots were looked for, the scores of those that the network was not sure enough of.
     """
 
     faces: list[Face]
     crops_gray_u8: np.ndarray
     crops_to_photo: np.ndarray
     milliseconds: dict[str, float]
+    weak_scores: tuple[float, ...] = ()
 
 
 class Pipeline:
@@ -105,12 +107,14 @@ class Pipeline:
         for _ in range(self.refinements if again.any() else 0):
             frames = self.looker.frames(look.subset(again))
             look = look.updated(again, self.looker(image_gray_u8, *frames, clock))
+        weak: list[float] = []
         if boxes is None:
+            weak = look.scores[look.scores < self.min_face_score].tolist()
             look = look.subset(self._true_faces(look))
             tight = tight_boxes_from_points(look.points_px, self.model.card.schema).astype(np.float32)
         rows = zip(tight, look.scores, look.points_px, look.point_scores, strict=True)
         faces = [Face(box, float(score), points, scores) for box, score, points, scores in rows]
-        return Result(faces, look.crops_gray_u8, look.crops_to_photo, clock.milliseconds)
+        return Result(faces, look.crops_gray_u8, look.crops_to_photo, clock.milliseconds, tuple(weak))
 
     def _true_faces(self, look: Look) -> np.ndarray:
         """Indices of the looks that are faces, each face once: where two found the same, the surer one."""

@@ -165,7 +165,6 @@ def _analyse(digest: str, settings: Settings, boxes: Boxes | None, _photo: Photo
     model = shared_model(settings.weights)
     given = None if boxes is None else np.array(boxes, np.float32)
     result = Pipeline(model, settings.haar, settings.min_score).run(image_rgb_u8, given)
-    weak = [] if result.faces else Pipeline(model, settings.haar, min_face_score=0.0)(image_rgb_u8)
     height, width = image_rgb_u8.shape[:2]
     return Analysis(
         width=width,
@@ -173,7 +172,7 @@ def _analyse(digest: str, settings: Settings, boxes: Boxes | None, _photo: Photo
         faces=tuple(result.faces),
         crops_gray_u8=result.crops_gray_u8,
         crops_to_photo=result.crops_to_photo,
-        weak_scores=tuple(face.score for face in weak),
+        weak_scores=() if result.faces else result.weak_scores,
         milliseconds={"read": read_ms, **result.milliseconds},
         preview_rgb_u8=_preview(image_rgb_u8),
     )
