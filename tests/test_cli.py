@@ -31,3 +31,15 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
         main([command, "--help"])
     assert exit_info.value.code == 0
     assert f"usage: python -m fkd {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["predict", "a.jpg", "--wieghts", "x"], ["runs", "list", "--wieghts"]])
+def test_a_wrong_option_is_answered_with_the_usage_of_its_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"usage: python -m fkd {arguments[0]} ")
+    assert f"python -m fkd {arguments[0]}: error: unrecognized arguments: --wieghts" in told

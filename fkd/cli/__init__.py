@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not chosen:
         parser.print_help(sys.stderr)
         return 2
-    args = parser.parse_args(chosen)
+    args, unknown = parser.parse_known_args(chosen)
+    if unknown:  # told by the command, whose usage says what there is
+        commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with _progress_line():
             return args.run_command(args)
