@@ -247,6 +247,7 @@ def test_a_run_is_stopped_resumed_and_deleted(root, capsys):
         launch.stop("long")
     done = len(folder.read_metrics())
     assert main(["runs", "resume", "long"]) == 0
+    assert "see python -m fkd runs show long" in capsys.readouterr().out
     wait_for(lambda: len(folder.read_metrics()) > done)
     launch.stop("long")
     assert main(["runs", "delete", "long", "--yes"]) == 0

@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
         launch.delete(args.name)
     if args.action in ("stop", "resume", "move"):
         _print_list([launch.view(args.name)])
+    if args.action == "resume":
+        print(f"{args.name} trains in the background; see python -m fkd runs show {args.name}")
     return 0
 
 
