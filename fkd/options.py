@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import Field, field, fields
 from typing import Any
 
+_UNITS = {"hz": "Hz", "s": "s", "deg": "°", "px": "px"}
+_WHOLE_WORDS = {"min": "minimum"}
+
 
 def option(
     default: Any,
@@ -23,10 +26,18 @@ def option(
 ) -> Any:
     """A dataclass field with its help text and, for a number, its range or, for a name, its choices.
 
-    A form labels it with the field's name unless a `label` is given.
+    A form labels it with `readable` of the field's name unless a `label` is given.
     """
     metadata = {"help": help, "choices": choices, "low": low, "high": high, "label": label}
     return field(default=default, metadata=metadata)
+
+
+def readable(name: str) -> str:
+    """A field's name as people read it, its unit in brackets: `min_cutoff_hz` as `Minimum cutoff (Hz)`."""
+    *words, last = name.split("_")
+    unit = f" ({_UNITS[last]})" if words and last in _UNITS else ""
+    told = " ".join(_WHOLE_WORDS.get(word, word) for word in (words if unit else [*words, last]))
+    return told[:1].upper() + told[1:] + unit
 
 
 def check(options: Any) -> None:

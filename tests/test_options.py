@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fkd.options import add_flags, check, from_flags, option
+from fkd.options import add_flags, check, from_flags, option, readable
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,18 @@ def test_code_meets_the_same_ranges() -> None:
         Oven(trays=4)
     with pytest.raises(ValueError, match="heat: expected one of top, bottom, received 'side'"):
         Oven(heat="side")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("min_cutoff_hz", "Minimum cutoff (Hz)"),
+        ("search_every_s", "Search every (s)"),
+        ("rotation_deg", "Rotation (°)"),
+        ("max_faces", "Max faces"),
+        ("ema", "Ema"),
+        ("s", "S"),
+    ],
+)
+def test_names_are_read_with_their_units_in_brackets(name: str, told: str) -> None:
+    assert readable(name) == told

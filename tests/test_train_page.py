@@ -64,7 +64,7 @@ def make(name: str, state: str, recipe: str = "mlp", **settings: object) -> RunF
 def test_start_writes_the_run_that_the_command_line_would(places: Path) -> None:
     app = fill_in(open_page())
     field(app, "number_input", "Epochs").set_value(7).run()
-    field(app, "number_input", "Rotation deg").set_value(12.5).run()
+    field(app, "number_input", "Rotation (°)").set_value(12.5).run()
     field(app, "text_input", "Model args").set_value('{"widths": [4]}').run()
     command = app.code[0].value
     press(app, "Start")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from fkd.errors import FkdError
+from fkd.options import readable
 
 T = TypeVar("T")
 _SHORT = 20  # letters in all choices that still fit side by side in the sidebar
@@ -63,8 +64,7 @@ def fields_grid(defaults: Any, key: str, names: Sequence[str], columns: int = 3)
 
 
 def _common(item: Field, key: str) -> dict[str, Any]:
-    readable = item.name.replace("min_", "minimum_").replace("_", " ").capitalize()
-    label = item.metadata["label"] or readable
+    label = item.metadata["label"] or readable(item.name)
     return {"label": label, "key": key, "help": item.metadata["help"], "persist_state": "session"}
 
 
@@ -74,10 +74,10 @@ def _widget(item: Field, default: Any, key: str) -> Any:
     choices, low, high = (item.metadata[name] for name in ("choices", "low", "high"))
     if choices is not None and sum(map(len, choices)) < _SHORT:
         return st.segmented_control(
-            options=choices, default=default, required=True, format_func=_readable, width="stretch", **common
+            options=choices, default=default, required=True, format_func=readable, width="stretch", **common
         )
     if choices is not None:
-        return st.selectbox(options=choices, index=choices.index(default), format_func=_readable, **common)
+        return st.selectbox(options=choices, index=choices.index(default), format_func=readable, **common)
     if isinstance(default, bool):
         return st.toggle(value=default, **common)
     if isinstance(default, int):
@@ -122,7 +122,3 @@ def _json_object(text: str, label: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FkdError(f'{label} takes an object as JSON, such as {{"widths": [32, 64]}}, not {text!r}.')
     return value
-
-
-def _readable(choice: str) -> str:
-    return choice.replace("_", " ").capitalize()

@@ -6,6 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from fkd import options
+
 GOING_ON = ("running", "waiting")
 POLL_S = 2.0  # how often what goes on is looked at; the trainer writes as often
 STATES = {  # state: colour and icon of its badge
@@ -26,6 +28,5 @@ def state_badge(state: str) -> None:
 
 
 def readable(setting: str) -> str:
-    """`augmentation.rotation_deg` as `Rotation deg`."""
-    words = setting.removeprefix("augmentation.").replace("_", " ")
-    return words[:1].upper() + words[1:]
+    """`augmentation.rotation_deg` as `Rotation (°)`."""
+    return options.readable(setting.removeprefix("augmentation."))
