@@ -138,10 +138,10 @@ def _turned_upright(points_px: np.ndarray) -> np.ndarray:
 
 def _sample(source: str, faces: int) -> tuple[list[Path], np.ndarray]:
     folder = data_root() / source
-    names, points_px = read_points_table(folder / "training_frames_keypoints.csv")
-    free = np.flatnonzero(fold_of(np.array([group_of(Path(name).stem) for name in names])) != 0)
+    table = read_points_table(folder / "training_frames_keypoints.csv")
+    free = np.flatnonzero(fold_of(np.array([group_of(Path(name).stem) for name in table.names])) != 0)
     chosen = np.random.default_rng(0).permutation(free)[:faces]
-    return [folder / "training" / names[i] for i in chosen], points_px[chosen]
+    return [folder / "training" / table.names[i] for i in chosen], table.points_px[chosen]
 
 
 def main() -> None:

@@ -73,12 +73,12 @@ class TestKaggle:
     @pytest.mark.parametrize(
         ("pixels", "message"),
         [
-            (["7"] * 9215, "row 3: 9215 pixels instead of 9216"),
-            (["7"] * 9217, "row 3: 9217 pixels instead of 9216"),
-            (["7"] * 9000 + ["300"] + ["7"] * 215, "row 3: pixel value '300'"),
-            (["7"] * 9000 + ["abc"] + ["7"] * 215, "row 3: pixel value 'abc'"),
-            (["7"] * 9000 + ["-1"] + ["7"] * 215, "row 3: pixel value '-1'"),
-            (["7"] * 9000 + [""] + ["7"] * 215, "row 3: pixel value ''"),
+            (["7"] * 9215, "line 5: 9215 pixels instead of 9216"),
+            (["7"] * 9217, "line 5: 9217 pixels instead of 9216"),
+            (["7"] * 9000 + ["300"] + ["7"] * 215, "line 5: pixel value '300'"),
+            (["7"] * 9000 + ["abc"] + ["7"] * 215, "line 5: pixel value 'abc'"),
+            (["7"] * 9000 + ["-1"] + ["7"] * 215, "line 5: pixel value '-1'"),
+            (["7"] * 9000 + [""] + ["7"] * 215, "line 5: pixel value ''"),
         ],
     )
     def test_a_bad_row_is_named(self, tmp_path, faces, pixels, message):

@@ -124,9 +124,9 @@ def test_overlapping_boxes_leave_the_better_one() -> None:
 def test_tight_boxes_are_right_on_average(data_root: Path) -> None:
     """The measured constants leave no shift and no wrong size on real faces."""
     folder = data_root / "portraits68"
-    names, points_px = read_points_table(folder / "training_frames_keypoints.csv")
+    table = read_points_table(folder / "training_frames_keypoints.csv")
     errors = []
-    for name, true in list(zip(names, tight_boxes(points_px), strict=True))[::40]:
+    for name, true in list(zip(table.names, tight_boxes(table.points_px), strict=True))[::40]:
         found = HaarDetector()(to_gray(read_image(folder / "training" / name)))
         side = (true[2:] - true[:2]).max()
         for box in found.tight_xyxy:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import struct
 import time
@@ -48,6 +49,11 @@ def edited(before, after):
     table = points68_files()["faces.csv"]
     assert table.count(before.encode()) >= 1
     return table.replace(before.encode(), after.encode(), 1)
+
+
+def moved(x):
+    """The table with the first point of the second face elsewhere."""
+    return re.sub(rb"(?<=bob_01.png,)\d+", x.encode(), points68_files()["faces.csv"])
 
 
 def headless():
@@ -103,9 +109,9 @@ class TestGood:
         np.testing.assert_allclose(in_source.reshape(2, -1), wanted, atol=1e-3)
 
     def test_coordinates_outside_the_picture_are_kept(self):
-        row = ",".join(["120.5", "-4", *(f"{i}" for i in range(28)), " ".join(["7"] * 9216)])
+        row = ",".join(["191.5", "-4", *(f"{i}" for i in range(28)), " ".join(["7"] * 9216)])
         take("\n".join([HEADER, row, *kaggle_rows()]).encode())
-        np.testing.assert_array_equal(load_dataset("mine").points_px[0, 0], [120.5, -4])
+        np.testing.assert_array_equal(load_dataset("mine").points_px[0, 0], [191.5, -4])
 
     def test_semicolons_with_decimal_commas_and_a_mark(self):
         header, *rows = kaggle(kaggle_rows(2)).decode().split("\n")
@@ -120,11 +126,12 @@ class TestGood:
 
     def test_rows_left_out_keep_their_numbers(self):
         files = beside("ann_01.png", "bob_01.png", "eve_01.png")
-        files["faces.csv"] = files["faces.csv"].replace(b"bob_01.png,", b"bob_01.png,abc")
-        del files["faces/eve_01.png"]
+        files["faces.csv"] = files["faces.csv"].replace(b"eve_01.png,", b"\neve_01.png,abc")
+        del files["faces/bob_01.png"]
         done = take(zipped(files), skip_bad_rows=True)
         assert done.faces == 1
         assert [bad.row for bad in done.bad_rows] == [1, 2]
+        assert [re.findall("line [0-9]+", bad.reason) for bad in done.bad_rows] == [["line 3"], ["line 5"]]
 
     def test_half_a_label_is_none(self):
         take(kaggle([kaggle_rows(1)[0].replace("10.0,", ",", 1), *kaggle_rows(1)]))
@@ -138,14 +145,14 @@ class TestGood:
     def test_bad_rows_are_left_out_and_counted(self, tmp_path, capsys):
         rows = kaggle_rows(4)
         rows[1] = kaggle_rows(1, ["7"] * 9215)[0]
-        rows[2] = rows[2].replace("7 7 7", "7 abc 7", 1)
+        rows[2] = "\n" + rows[2].replace("7 7 7", "7 abc 7", 1)
         (tmp_path / "mine.csv").write_text("\n".join([HEADER, *rows]))
         command = ["data", "import", str(tmp_path / "mine.csv"), "--name", "mine"]
         assert main(command) == 1
-        assert "row 1: 9215 pixels" in capsys.readouterr().err
+        assert "line 3: 9215 pixels" in capsys.readouterr().err
         assert main([*command, "--bad-rows", "skip"]) == 0
         shown = capsys.readouterr().out
-        assert "2 faces, 2 rows left out" in shown and "'abc'" in shown
+        assert "2 faces, 2 rows left out" in shown and "line 5: pixel value 'abc'" in shown
         assert len(load_dataset("mine")) == 2
 
 
@@ -168,25 +175,32 @@ class TestBad:
             (good.replace("nose_tip_x,", "").encode(), "lacks the column 'nose_tip_x'; add it, with empty cells"),
             (HEADER.encode(), "holds no rows"),
             (zipped({"faces.csv": points68_files()["faces.csv"]}), "'ann_01.png', which is not there"),
-            (zipped(beside("ann_01.png", "ann_01.png")), "row 1: .* an earlier row has: .* a name of its own; mend it"),
-            (zipped(beside() | {"faces/bob_01.png": b""}), r"row 1: bob_01\.png is empty"),
-            (zipped(beside() | {"faces/bob_01.png": enormous()}), r"row 1: bob_01\.png has too many pixels"),
+            (
+                zipped(beside("ann_01.png", "ann_01.png")),
+                "line 3: .* an earlier row has: .* a name of its own; mend it",
+            ),
+            (zipped(beside() | {"faces/bob_01.png": b""}), r"line 3: bob_01\.png is empty"),
+            (zipped(beside() | {"faces/bob_01.png": enormous()}), r"line 3: bob_01\.png has too many pixels"),
             (zipped(beside() | {"faces.csv": edited(",135", "")}), "135 columns of coordinates .'135' is missing"),
-            (zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,1,")}), "row 1: 138 columns"),
-            (zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,abc")}), "row 1: a coordinate is not"),
+            (zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,1,")}), "line 3: 138 columns"),
+            (zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,abc")}), "line 3: a coordinate is not"),
             (
                 zipped(beside() | {"faces.csv": edited("bob_01.png,", "bob_01.png,9e9")}),
                 "a coordinate is beyond",
             ),
+            (zipped(beside() | {"faces.csv": moved("999.5")}), "line 3: a point is at 999.5, [0-9]+, far outside its"),
+            (zipped(beside() | {"faces.csv": moved("-111")}), "far outside its picture of 110 x 120 pixels"),
+            (kaggle([kaggle_rows(1)[0].replace("12.0", "193")]), "line 2: a point is at 193, 13, far outside its"),
+            (kaggle([kaggle_rows(1)[0].replace("12.0", "inf")]), "line 2: a point is at inf, 13, far outside its"),
             (zipped(beside() | {"faces.csv": headless()}), "needs a first line that names the columns"),
             (zipped(beside() | {"faces.csv": "\u00e9".encode("latin-1") + points68_files()["faces.csv"]}), "UTF-8"),
             (good.replace("Image", "Picture").encode(), "lacks the column 'Image'; add it."),
             (good.replace("nose_tip_y", "nose_tip_x").encode(), "has the column 'nose_tip_x' twice; keep one"),
             (b"x" * (3 << 20), "No table of keypoints"),
             (good.encode() + b"7" * (2 << 20), "more than 1,048,576 characters"),
-            (kaggle([*kaggle_rows(1), kaggle_rows(1, ["7"] * 9217)[0]]), "row 1: 9217 pixels"),
-            (kaggle([kaggle_rows(1, ["300"] * 9216)[0]]), "row 0: pixel value '300'"),
-            (kaggle([kaggle_rows(1)[0].replace("12.0", "twelve")]), "row 0: a coordinate is not a number"),
+            (kaggle([*kaggle_rows(1), kaggle_rows(1, ["7"] * 9217)[0]]), "line 3: 9217 pixels"),
+            (kaggle([kaggle_rows(1, ["300"] * 9216)[0]]), "line 2: pixel value '300'"),
+            (kaggle([kaggle_rows(1)[0].replace("12.0", "twelve")]), "line 2: a coordinate is not a number"),
         ],
     )
     def test_one_sentence_and_nothing_remains(self, root, source, message):
@@ -225,7 +239,7 @@ class TestBad:
     def test_a_damaged_picture(self, root):
         files = {k.replace("pictures/", "faces/"): v for k, v in points68_files().items()}
         files["faces/bob_01.png"] = b"not a picture"
-        with pytest.raises(FkdError, match=r"row 1: bob_01\.png is not a picture"):
+        with pytest.raises(FkdError, match=r"line 3: bob_01\.png is not a picture"):
             take(zipped(files))
         assert nothing_remains(root)
         assert take(zipped(files), skip_bad_rows=True).faces == 1
@@ -259,7 +273,7 @@ class TestBad:
         assert nothing_remains(root)
 
     def test_no_row_can_be_used(self, root):
-        with pytest.raises(FkdError, match=r"no row that can be used; the first: faces\.csv, row 0: 1 pixels"):
+        with pytest.raises(FkdError, match=r"no row that can be used; the first: faces\.csv, line 2: 1 pixels"):
             take(kaggle(kaggle_rows(2, ["7"])), skip_bad_rows=True)
         assert nothing_remains(root)
 
@@ -287,7 +301,7 @@ class TestBad:
 
     def test_a_bad_row_says_that_such_rows_can_be_left_out(self):
         for source in (kaggle([kaggle_rows(1, ["300"] * 9216)[0]]), zipped(beside() | {"faces/bob_01.png": b""})):
-            with pytest.raises(FkdError, match=r"; mend it, or import the file with bad rows left out\.$"):
+            with pytest.raises(FkdError, match=r"; mend it, or import .* left out \(--bad-rows skip on"):
                 take(source, "mine")
 
 

@@ -137,7 +137,7 @@ def test_a_cache_and_a_source_that_are_both_damaged_end_the_run(
     table.write_text("\n".join([*lines[:5], lines[5][:-40], *lines[6:]]))
     launch.delete("a")
     assert train() == 1
-    assert "row 4" in told(capsys)
+    assert "line 6" in told(capsys)
 
 
 def test_data_that_are_gone_when_a_run_goes_on_end_it(

@@ -12,15 +12,17 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from fkd.data import SOURCES
 from fkd.data.archives import is_clutter, open_archive, unpack
-from fkd.data.kaggle import COORDINATES, BadRow, kaggle_rows, open_csv, read_header
+from fkd.data.bad_rows import BadRow, far_outside
+from fkd.data.kaggle import COORDINATES, kaggle_rows, open_csv, read_header
 from fkd.data.points68 import read_points_table
 from fkd.errors import FkdError
 from fkd.images import read_image
@@ -240,49 +242,41 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
             raise FkdError(f"Two tables are called {table.path.name}; give them different names.")
         (ready / split).mkdir()
         left_out: list[BadRow] | None = [] if skip_bad_rows else None
-        names, points_px = read_points_table(table.path, left_out)
+        read = read_points_table(table.path, left_out)
         kept: dict[str, int] = {}
-        for i, (row, name) in enumerate(_numbered(table.path, names, left_out or [])):
+        for i, name in enumerate(steps(f"checking the pictures of {table.path.name}", read.names)):
             try:
-                _take_picture(table.path, row, name, ready / split, kept)
+                _take_picture(table.path, name, read.points_px[i], ready / split, kept)
                 kept[_flat(name)] = i
             except FkdError as error:
-                bad = BadRow(row, str(error))
+                bad = BadRow.at(table.path, read.rows[i], read.lines[i], str(error))
                 if left_out is None:
                     raise bad.error() from None
                 left_out.append(bad)
+        left_out = sorted(left_out or [], key=lambda bad: bad.row)
         if not kept:
-            raise FkdError(f"{table.path.name} has no row that can be used; the first: {(left_out or [])[0].reason}")
-        frame = pd.DataFrame(points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
+            raise FkdError(f"{table.path.name} has no row that can be used; the first: {left_out[0].reason}")
+        frame = pd.DataFrame(read.points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
         frame.to_csv(ready / f"{split}_frames_keypoints.csv", encoding="utf-8")
-        faces, bad_rows = faces + len(kept), bad_rows + (left_out or [])
+        faces, bad_rows = faces + len(kept), bad_rows + left_out
     return faces, bad_rows
 
 
-def _numbered(table: Path, names: list[str], left_out: list[BadRow]) -> Iterator[tuple[int, str]]:
-    """The pictures named by the rows that were read, each with the number of its row."""
-    gone = {bad.row for bad in left_out}
-    numbers = [row for row in range(len(names) + len(gone)) if row not in gone]
-    return steps(f"checking the pictures of {table.name}", list(zip(numbers, names, strict=True)))
-
-
-def _take_picture(table: Path, row: int, name: str, target: Path, kept: dict[str, int]) -> None:
+def _take_picture(table: Path, name: str, points_px: np.ndarray, target: Path, kept: dict[str, int]) -> None:
     """Check the picture of a row and copy it; `FkdError` says why it cannot be used."""
     path = PurePosixPath(name.replace("\\", "/"))
-    told = f"{table.name}, row {row}"
     if path.is_absolute() or ".." in path.parts or ":" in name:
-        raise FkdError(f"{told}: names the picture {name!r}, which leads out of its folder.")
+        raise FkdError(f"names the picture {name!r}, which leads out of its folder.")
     if _flat(name) in kept:
         again = "a second face in it needs a copy of the picture under a name of its own"
-        raise FkdError(f"{told}: names the picture {name!r}, which an earlier row has: {again}.")
+        raise FkdError(f"names the picture {name!r}, which an earlier row has: {again}.")
     split = table.stem.removesuffix("_frames_keypoints")
     picture = next((p for p in (table.parent / split / path, table.parent / path) if p.is_file()), None)
     if picture is None:
-        raise FkdError(f"{told}: names the picture {name!r}, which is not there.")
-    try:
-        read_image(picture, name)
-    except FkdError as error:
-        raise FkdError(f"{told}: {error}") from None
+        raise FkdError(f"names the picture {name!r}, which is not there.")
+    height, width = read_image(picture, name).shape[:2]
+    if fault := far_outside(points_px, width, height):
+        raise FkdError(fault)
     shutil.copyfile(picture, target / _flat(name))
 
 

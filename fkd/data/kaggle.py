@@ -18,6 +18,7 @@ import numpy as np
 
 from fkd.crop import CropFrame
 from fkd.data.archives import check_headers, is_clutter
+from fkd.data.bad_rows import BadRow, far_outside
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
@@ -38,24 +39,12 @@ _ROWS_AT_ONCE = 16  # their text stays in the processor's cache: twice as fast a
 _LONGEST_LINE = 1 << 20  # a row has some 40,000 characters; what is much longer is no row
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row that was left out, by its number (the first after the header is 0), and why."""
+class _FaultError(Exception):
+    """What is wrong with one of the rows that are read at once, and which it is."""
 
-    row: int
-    reason: str
-
-    def error(self) -> FkdError:
-        """What is said where a bad row is not left out."""
-        return FkdError(f"{self.reason.removesuffix('.')}; mend it, or import the file with bad rows left out.")
-
-
-class _BadRowError(Exception):
-    """Carries a bad row to where it is known whether such rows are left out."""
-
-    def __init__(self, path: Path, row: int, fault: str) -> None:
-        self.bad = BadRow(row, f"{path.name}, row {row}: {fault}.")
-        super().__init__(self.bad.reason)
+    def __init__(self, index: int, fault: str) -> None:
+        self.index, self.fault = index, fault
+        super().__init__(fault)
 
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -80,7 +69,7 @@ def load_kaggle(folder: Path, *, skip_bad_rows: bool = False) -> Dataset:
             the numbers of the others.
 
     Raises:
-        FkdError: no file, a column missing, or a row that is not a face (its number is named).
+        FkdError: no file, a column missing, or a row that is not a face (its line is named).
     """
     return _load(folder, folder.name, LABELLED, skip_bad_rows)
 
@@ -145,9 +134,9 @@ def kaggle_rows(path: Path, bad_rows: list[BadRow] | None = None, *, labelled: b
     empty = True
     with open_csv(path) as (file, size):
         columns = _columns(file, path, labelled)
-        for start, lines in _batches(file, path):
+        for batch in _batches(file, path):
             report(f"reading {path.name}", file.tell() / max(size, 1))
-            for rows in _parse_batch(lines, start, columns, path, bad_rows):
+            for rows in _parse_batch(batch, columns, path, bad_rows):
                 empty = False
                 yield rows
     if empty and bad_rows:
@@ -204,55 +193,62 @@ def _columns(file: IO[bytes], path: Path, labelled: bool) -> _Columns:
     return _Columns(delimiter.encode(), len(names), [names.index(n) for n in wanted], names.index("Image"), number)
 
 
-def _parse_batch(
-    lines: list[bytes], start: int, columns: _Columns, path: Path, bad_rows: list[BadRow] | None
-) -> Iterator[Rows]:
-    """All lines at once, or one by one where some are bad and `bad_rows` takes them."""
+@dataclass(frozen=True)
+class _Batch:
+    """Some rows: the number of the first, their text, and the file's lines that they are at, the header's being 1."""
+
+    start: int
+    texts: list[bytes]
+    lines: list[int]
+
+
+def _parse_batch(batch: _Batch, columns: _Columns, path: Path, bad_rows: list[BadRow] | None) -> Iterator[Rows]:
+    """All rows at once, or one by one where some are bad and `bad_rows` takes them."""
     try:
-        yield _parse_lines(lines, start, columns, path)
-    except _BadRowError as error:
+        yield _parse_lines(batch.texts, batch.start, columns)
+    except _FaultError as error:
         if bad_rows is None:
-            raise error.bad.error() from None
-        for number, line in enumerate(lines, start):
+            line = batch.lines[error.index]
+            raise BadRow.at(path, batch.start + error.index, line, error.fault).error() from None
+        for row, (text, line) in enumerate(zip(batch.texts, batch.lines, strict=True), batch.start):
             try:
-                yield _parse_lines([line], number, columns, path)
-            except _BadRowError as error:
-                bad_rows.append(error.bad)
+                yield _parse_lines([text], row, columns)
+            except _FaultError as error:
+                bad_rows.append(BadRow.at(path, row, line, error.fault))
 
 
-def _parse_lines(lines: list[bytes], start: int, columns: _Columns, path: Path) -> Rows:
+def _parse_lines(lines: list[bytes], start: int, columns: _Columns) -> Rows:
     fields = [line.strip().split(columns.delimiter) for line in lines]
     short = next((i for i, row in enumerate(fields) if len(row) != columns.count), None)
     if short is not None:
-        raise _BadRowError(path, start + short, f"{len(fields[short])} columns instead of {columns.count}")
-    images = _parse_pixels([row[columns.image].strip(b'" ') for row in fields], start, path)
+        raise _FaultError(short, f"{len(fields[short])} columns instead of {columns.count}")
+    images = _parse_pixels([row[columns.image].strip(b'" ') for row in fields])
     comma = columns.delimiter == b";"  # where fields are parted so, decimals are written with a comma
     texts = [[row[c].replace(b",", b".") if comma else row[c] for c in columns.coordinates] for row in fields]
-    points = _parse_coordinates(texts, start, path)
+    points = _parse_coordinates(texts)
     if columns.number is None:
         return images, points, np.arange(start, start + len(lines))
     return images, points, np.array([row[columns.number].decode("utf-8", "replace") for row in fields], object)
 
 
-def _batches(file: IO[bytes], path: Path) -> Iterator[tuple[int, list[bytes]]]:
+def _batches(file: IO[bytes], path: Path) -> Iterator[_Batch]:
     """Blank lines skipped, a few rows at a time."""
-    start = 0
-    lines: list[bytes] = []
+    batch, number = _Batch(0, [], []), 1
     while line := file.readline(_LONGEST_LINE):
+        number += 1
         if len(line) == _LONGEST_LINE:
-            raise FkdError(
-                f"{path.name}, row {start + len(lines)}: more than {_LONGEST_LINE:,} characters; this is no face."
-            )
+            raise FkdError(f"{path.name}, line {number}: more than {_LONGEST_LINE:,} characters; this is no face.")
         if line.strip():
-            lines.append(line)
-        if len(lines) == _ROWS_AT_ONCE:
-            yield start, lines
-            start, lines = start + len(lines), []
-    if lines:
-        yield start, lines
+            batch.texts.append(line)
+            batch.lines.append(number)
+        if len(batch.texts) == _ROWS_AT_ONCE:
+            yield batch
+            batch = _Batch(batch.start + _ROWS_AT_ONCE, [], [])
+    if batch.texts:
+        yield batch
 
 
-def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
+def _parse_pixels(texts: list[bytes]) -> np.ndarray:
     """Rows of space-separated numbers to (n, 96, 96) uint8, all digits at once."""
     characters = np.frombuffer(b"   " + b" ".join(texts) + b" ", np.uint8)
     is_space = characters == ord(" ")
@@ -261,31 +257,30 @@ def _parse_pixels(texts: list[bytes], start: int, path: Path) -> np.ndarray:
     counts = np.diff(np.searchsorted(ends, starts))
     wrong = next((i for i, count in enumerate(counts) if count != _PIXELS), None)
     if wrong is not None:
-        raise _BadRowError(path, start + wrong, f"{counts[wrong]} pixels instead of {_PIXELS}")
+        raise _FaultError(wrong, f"{counts[wrong]} pixels instead of {_PIXELS}")
     lengths, ends = np.diff(ends) - 1, ends[1:]
     digits = (characters - np.uint8(ord("0"))) * ~is_space
     values = digits[ends - 1].astype(np.int16) + 10 * digits[ends - 2].astype(np.int16)
     values += 100 * digits[ends - 3].astype(np.int16) * (lengths > 2)
     if digits.max() > 9 or lengths.min() < 1 or lengths.max() > 3 or values.max() > 255:
-        raise _bad_pixel(texts, start, path)
+        raise _bad_pixel(texts)
     return values.astype(np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def _bad_pixel(texts: list[bytes], start: int, path: Path) -> _BadRowError:
-    tokens = ((row, token) for row, text in enumerate(texts, start) for token in text.split(b" "))
-    row, token = next((r, t) for r, t in tokens if not (t.isdigit() and len(t) <= 3 and int(t) <= 255))
-    return _BadRowError(path, row, f"pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255")
+def _bad_pixel(texts: list[bytes]) -> _FaultError:
+    tokens = ((i, token) for i, text in enumerate(texts) for token in text.split(b" "))
+    i, token = next((i, t) for i, t in tokens if not (t.isdigit() and len(t) <= 3 and int(t) <= 255))
+    return _FaultError(i, f"pixel value {token[:20].decode('utf-8', 'replace')!r} is not 0 to 255")
 
 
-def _parse_coordinates(rows: list[list[bytes]], start: int, path: Path) -> np.ndarray:
-    points = np.full((len(rows), 2 * len(KAGGLE15)), np.nan, np.float32)
+def _parse_coordinates(rows: list[list[bytes]]) -> np.ndarray:
+    points_px = np.full((len(rows), len(KAGGLE15), 2), np.nan, np.float32)
     for i, row in enumerate(rows):
         try:
-            points[i, : len(row)] = [float(text.strip(b'" ') or "nan") for text in row]
+            points_px[i].reshape(-1)[: len(row)] = [float(text.strip(b'" ') or "nan") for text in row]
         except ValueError:
-            raise _BadRowError(path, start + i, "a coordinate is not a number") from None
-        if np.isinf(points[i]).any():
-            raise _BadRowError(path, start + i, "a coordinate is infinite")
-    points_px = points.reshape(len(rows), -1, 2)
+            raise _FaultError(i, "a coordinate is not a number") from None
+        if fault := far_outside(points_px[i], SIDE, SIDE):
+            raise _FaultError(i, fault)
     points_px[np.isnan(points_px).any(axis=2)] = np.nan  # half a label is none
     return points_px

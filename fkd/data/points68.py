@@ -10,15 +10,16 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.data.bad_rows import BadRow
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
-from fkd.data.kaggle import BadRow
 from fkd.errors import FkdError
 from fkd.images import SUFFIXES, read_image, to_gray
 from fkd.progress import steps
@@ -63,10 +64,10 @@ def _split_name(table: Path) -> str:
 def _parse(name: str, tables: list[Path]) -> Dataset:
     files, splits, points = [], [], []
     for table in tables:
-        names, coordinates = read_points_table(table)
-        files += [table.parent / _split_name(table) / file for file in names]
-        splits += [_split_name(table)] * len(names)
-        points.append(coordinates)
+        read = read_points_table(table)
+        files += [table.parent / _split_name(table) / file for file in read.names]
+        splits += [_split_name(table)] * len(read.names)
+        points.append(read.points_px)
     points_px = np.concatenate(points)
     matrices = SURROUNDINGS.matrices(tight_boxes(points_px), STORED_SIDE)
     images_u8 = np.empty((len(files), STORED_SIDE, STORED_SIDE), np.uint8)
@@ -88,44 +89,62 @@ def _parse(name: str, tables: list[Path]) -> Dataset:
     )
 
 
-def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> tuple[list[str], np.ndarray]:
-    """File names and (n, 68, 2) float64 points in picture pixels, NaN where missing.
+@dataclass(frozen=True)
+class PointsTable:
+    """What a table holds: file names and (n, 68, 2) float64 points in picture pixels, NaN where missing.
 
-    Commas, or semicolons and then decimal commas too; with or without a byte-order mark. Rows that are
-    no face go to `left_out` where it is given.
+    Attributes:
+        rows: the number of each among the rows of the file.
+        lines: the line of the file that each is at, the header's being 1.
+    """
+
+    names: list[str]
+    points_px: np.ndarray
+    rows: list[int]
+    lines: list[int]
+
+
+def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> PointsTable:
+    """Read commas, or semicolons and then decimal commas too; with or without a byte-order mark.
+
+    Rows that are no face go to `left_out` where it is given.
 
     Raises:
         FkdError: not such a table, or a row that is no face and `left_out` is None.
     """
-    names, points = [], []
+    names, points, rows, lines = [], [], [], []
     try:
-        for row, cells, comma in _cells(table):
+        for row, (line, cells, comma) in enumerate(_cells(table)):
             try:
                 points.append(_points_of(cells, comma))
-                names.append(cells[0].strip())
             except ValueError as error:
-                bad = BadRow(row, f"{table.name}, row {row}: {error}.")
+                bad = BadRow.at(table, row, line, str(error))
                 if left_out is None:
                     raise bad.error() from None
                 left_out.append(bad)
+            else:
+                names.append(cells[0].strip())
+                rows.append(row)
+                lines.append(line)
     except (UnicodeDecodeError, csv.Error) as error:
         raise FkdError(f"{table.name} is no CSV in UTF-8 ({error}); save it as one.") from None
     if not names:
         first = f"row that can be used; the first: {left_out[0].reason}" if left_out else "rows."
         raise FkdError(f"{table.name} has no {first}")
-    return names, np.stack(points)
+    return PointsTable(names, np.stack(points), rows, lines)
 
 
 def _cells(table: Path) -> Iterator[tuple[int, list[str], bool]]:
-    """Number and cells of each row that is not blank, and whether decimals may have commas."""
+    """Line and cells of each row that is not blank, and whether decimals may have commas."""
     with table.open(encoding="utf-8-sig", newline="") as file:
         header = file.readline(_LONGEST_HEADER)
         comma = header.count(";") > header.count(",")
         delimiter = ";" if comma else ","
         _check_header(next(csv.reader([header], delimiter=delimiter), []), table)
-        filled = (cells for cells in csv.reader(file, delimiter=delimiter) if any(cells))
-        for row, cells in enumerate(filled):
-            yield row, cells, comma
+        reader = csv.reader(file, delimiter=delimiter)
+        for cells in reader:
+            if any(cells):
+                yield 1 + reader.line_num, cells, comma
 
 
 def _check_header(names: list[str], table: Path) -> None:

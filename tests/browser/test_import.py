@@ -100,7 +100,7 @@ def test_a_table_with_a_bad_row_is_imported_without_it(page: Page, explore: str,
     choose(page, faces__csv="\n".join([HEADER, *rows]).encode())
     dialog.get_by_label("Name").fill("mine")
     dialog.get_by_role("button", name="Import").click()
-    expect(dialog.get_by_text("faces.csv, row 2: pixel value 'abc' is not 0 to 255; mend it")).to_be_visible()
+    expect(dialog.get_by_text("faces.csv, line 4: pixel value 'abc' is not 0 to 255; mend it")).to_be_visible()
     assert left(empty) in ([], [".fetching"])
 
     dialog.get_by_text("Leave them out", exact=True).click()
@@ -119,7 +119,7 @@ def test_pictures_beside_their_table(page: Page, explore: str) -> None:
     choose(page, faces__csv=points68_files()["faces.csv"], ann_01__png=picture)
     dialog.get_by_label("Name").fill("people")
     dialog.get_by_role("button", name="Import").click()
-    expect(dialog.get_by_text("row 1: names the picture 'bob_01.png', which is not there")).to_be_visible()
+    expect(dialog.get_by_text("line 3: names the picture 'bob_01.png', which is not there")).to_be_visible()
     choose(page, bob_01__png=picture)
     dialog.get_by_role("button", name="Import").click()
     expect(dialog.get_by_text("people is stored: 2 faces.")).to_be_visible()

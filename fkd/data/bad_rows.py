@@ -1,0 +1,45 @@
+"""Rows of a table that are no faces: which they are, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fkd.errors import FkdError
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Attributes:
+        row: its number among the rows; the first after the header is 0.
+        reason: a sentence with the line that an editor shows it at.
+    """
+
+    row: int
+    reason: str
+
+    @classmethod
+    def at(cls, table: Path, row: int, line: int, fault: str) -> BadRow:
+        """The row that is at a line of a table, where the header is line 1."""
+        return cls(row, f"{table.name}, line {line}: {fault.removesuffix('.')}.")
+
+    def error(self) -> FkdError:
+        """What is said where a bad row is not left out."""
+        return FkdError(
+            f"{self.reason.removesuffix('.')}; mend it, or import the file with bad rows left out "
+            "(--bad-rows skip on the command line)."
+        )
+
+
+def far_outside(points_px: np.ndarray, width: int, height: int) -> str:
+    """What is wrong with (k, 2) points of which one is over a picture's side away from the picture; else empty."""
+    size = np.array([width, height])
+    far = ((points_px < -size) | (points_px > 2 * size)).any(axis=1)
+    if not far.any():
+        return ""
+    x, y = points_px[far][0]
+    return f"a point is at {x:.10g}, {y:.10g}, far outside its picture of {width} x {height} pixels"
