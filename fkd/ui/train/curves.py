@@ -32,6 +32,7 @@ _HEIGHT_PX = 260
 _MANY = 60  # points on a curve, from which on they are not marked
 _LONGEST = 32  # characters of a name in the legend, as many as fit on a phone
 _FEW = 10  # points on a curve, up to which none is an outlier
+_FEW_TICKS = 10  # whole numbers on an x axis that all fit, also on a phone
 _MOST = 0.95  # share of a curve that is never cut off
 
 
@@ -170,7 +171,8 @@ def panel_figure(histories: Mapping[str, History], metrics: Mapping[str, str], v
                 _add_curve(figure, history, metric, label, {"color": _COLOURS.get(metric, _VALIDATION_COLOUR)}, view)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     tidy(figure, _HEIGHT_PX, showlegend=max(len(histories), len(metrics)) > 1, legend=legend)
-    figure.update_xaxes(title=_AXIS_TITLES[view.over], gridcolor=GRID_COLOUR, zeroline=False)
+    dtick = None if view.over == TIME else _whole_step(figure)
+    figure.update_xaxes(title=_AXIS_TITLES[view.over], gridcolor=GRID_COLOUR, zeroline=False, dtick=dtick)
     y_axis = {
         "type": "log" if view.log else "linear",
         "gridcolor": GRID_COLOUR,
@@ -193,6 +195,12 @@ def range_of_most(figure: go.Figure) -> list[float] | None:
     margin = 0.05 * (most - low)
     top = most + 10 * margin
     return None if max(map(max, curves)) <= top else [low - margin, top]
+
+
+def _whole_step(figure: go.Figure) -> int | None:
+    """The distance of ticks on an x axis so short that Plotly would put some between whole numbers; else None."""
+    ends = [end for trace in figure.data for end in (min(trace.x), max(trace.x))]
+    return 1 if ends and max(ends) - min(ends) <= _FEW_TICKS else None
 
 
 def _add_curve(
