@@ -364,7 +364,30 @@ def test_a_choice_is_of_a_run_and_not_of_its_place(root: Path) -> None:
 
 def test_an_address_opens_its_run_and_an_unknown_one_none(root: Path) -> None:
     assert "chosen: tiny" in texts(show(all_runs, "tiny"))
-    assert "chosen: None" in texts(show(all_runs, "nobody"))
+    app = show(all_runs, "nobody")
+    assert "chosen: None" in texts(app)
+    assert [error.value.partition(";")[0] for error in app.error] == ["There is no run called 'nobody'"]
+    select(app, "train.runs", app.session_state["train.runs.names"].index("tiny"))
+    assert not app.error
+    shutil.rmtree(root / "tiny")
+    app = show(all_runs, "tiny")
+    assert len(app.error) == len(app.info) == 1, "also where there is none at all"
+
+
+@pytest.mark.parametrize(("epochs", "step"), [(2, 1), (300, None)])
+def test_epochs_are_marked_by_whole_numbers(epochs: int, step: int | None) -> None:
+    known = as_history([{"epoch": i, "seconds": i / 10, "validation_nme": 1.0 / i} for i in range(1, epochs + 1)])
+    figures = [
+        curves.panel_figure({"a": known}, {"validation_nme": "NME"}, CurveView(over=over)) for over in (EPOCH, "time")
+    ]
+    assert [figure.layout.xaxis.dtick for figure in figures] == [step, None]
+
+
+def test_the_table_tells_how_far_a_running_run_is(root: Path) -> None:
+    folder = copy(root, "live", "epochs=300", state="running", epoch=21)
+    with FileLock(folder.path / "lock"):
+        shown = table.for_display(comparison.runs_table([launch.view("live")]))
+    assert shown["progress"].tolist() == [pytest.approx(100 * EPOCHS / 300)]
 
 
 def test_the_table_is_drawn_again_for_another_state_and_now_and_then_for_another_epoch() -> None:

@@ -35,13 +35,13 @@ def choose_run() -> str | None:
     """
     views = launch.view_all()
     _draw_again_when_something_changes(views)
+    table = runs_table(views)
+    known = set(table["name"])
+    _follow_address(known)
     if not views:
         st.info("There are no runs yet. Choose a recipe and press Start: the first one will stand here.")
         return None
-    table = runs_table(views)
     shown = filter_runs(table, _KEY)
-    _follow_address()
-    known = set(table["name"])
     wanted = [st.query_params[RUN]] if RUN in st.query_params else []
     chosen = [name for name in pick_rows(shown, _KEY, wanted, several=False) if name in known]
     _offer_csv(shown)
@@ -53,11 +53,13 @@ def choose_run() -> str | None:
     return chosen[0]
 
 
-def _follow_address() -> None:
+def _follow_address(known: set[str]) -> None:
     """Open the run that the address names, where somebody else than this table has written it there."""
     asked = st.query_params.get(RUN)
     if asked and asked != st.session_state.get(_IN_ADDRESS):
         open_run(asked)
+        if asked not in known:
+            st.error(f"There is no run called {asked!r}; it may have been renamed or deleted.", icon=":material/error:")
 
 
 def open_run(name: str) -> None:
