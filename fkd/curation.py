@@ -15,7 +15,7 @@ from fkd.errors import FkdError
 from fkd.evaluation.evaluate import predict_with_scores
 from fkd.weights import LoadedModel, find_weights, list_weights, load_model, read_card
 
-_FORMAT = 2  # raised whenever the measures change
+_FORMAT = 3  # raised whenever the measures change
 _FIELDS = ("shape_points", "disagreement_points", "expected_px", "twins")
 
 

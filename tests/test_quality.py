@@ -97,6 +97,18 @@ class TestPlantedErrors:
         assert found(scores) == 10
         assert found(None) < 5
 
+    @pytest.mark.parametrize("n", [12, 20, 24, 40])
+    def test_among_few_faces_one_gross_error_hides_no_other(self, synthetic, n):
+        few = synthetic.subset(np.arange(n))
+        clean, spoilt = few.points_px, few.points_px.copy()
+        spoilt[3] += 0.12 * np.ptp(clean[3], axis=0).max()
+        spoilt[8] = 95 - clean[8]
+        suspicion = suspicion_of(spoilt, judged(few))
+        assert sorted(np.argsort(-suspicion)[:2]) == [3, 8]
+        assert (suspicion[[3, 8]] >= 1).all()
+        assert (np.delete(suspicion, [3, 8]) >= 1).sum() <= 1
+        assert (suspicion_of(clean, judged(few)) >= 1).sum() <= 1
+
     def test_what_is_expected_of_every_face_may_be_certain_alike_or_unknown(self, synthetic):
         expected_px = judged(synthetic)
         plain = suspicion_of(synthetic.points_px, expected_px, np.ones((len(synthetic), 15)))

@@ -30,7 +30,7 @@ from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 REGRESSION, NOBODY = "regression", "nobody"
 _FACE_SIDE = 96
 _UPSIDE_DOWN = 0.05  # of the shape's RMS radius by which two points must be in the wrong order
-_TAIL = 0.98  # quantile of suspicion, and of each evidence for it, that counts as one unit
+_TAIL = 6  # deviations above the median that count as one unit, of suspicion and of each evidence for it
 _LEVELS, _FEWEST_AT_LEVEL = 8, 50  # of a network's scores, each with the error that is usual at it
 _LEAST_ERROR = 1e-4  # in face sizes
 
@@ -57,7 +57,7 @@ class Check:
 CHECKS = {
     check.name: check
     for check in (
-        Check("suspected error", "suspicion", "labels in the wrong place; 1 is the 98th percentile", 1.0),
+        Check("suspected error", "suspicion", "labels in the wrong place; 1 is far from what is usual here", 1.0),
         Check("odd shape", "shape", "points far from the mean shape; 1 is the median face", 2.5),
         Check("odd point", "shape_point", "a point away from where its others put it; 1 is the median face", 2.5),
         Check("disagreement", "disagreement", "labels away from the expected points; 1 is the median face", 2.5),
@@ -257,9 +257,16 @@ def _worst(point_scores: np.ndarray) -> np.ndarray:
 
 
 def _in_tails(values: np.ndarray) -> np.ndarray:
-    """Values in units of their own tail, so that kinds of evidence can be compared; 0 for none."""
+    """Values in units of where their own tail begins, so that kinds of evidence can be compared; 0 for none.
+
+    It goes by the median and the median deviation from it, which a few gross errors among few faces do not move.
+    """
     values = np.nan_to_num(values)
-    return values / max(float(np.quantile(values, _TAIL)), 1e-9)
+    known = values[values > 0]
+    if not len(known):
+        return values
+    middle = float(np.median(known))
+    return values / max(middle + _TAIL * float(np.median(np.abs(known - middle))), 1e-9)
 
 
 def _order_violations(aligned: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -17,6 +17,7 @@ _ALIGNMENT_ROUNDS = 4
 _FITTING_ROUNDS = 3
 _FEWEST_IN_STRATUM = 20
 _KEPT = 0.95  # share of the faces that each round of fitting keeps
+_FEW_ROWS = 3  # for each column, for which a covariance is half of what was measured
 _RIDGE = 1e-3  # of the mean variance, added to each: labels are never exact
 _LEAST_VARIANCE = 1e-12  # so that faces that are all the same can be compared too
 
@@ -145,11 +146,20 @@ def _trimmed_gaussian(deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     filled = np.where(present, deviations, np.nan_to_num(_nanmedian(deviations[kept])))
     for _ in range(_FITTING_ROUNDS):
         centre = filled[kept].mean(axis=0)
-        covariance = _regularised(np.cov(filled[kept], rowvar=False))
+        covariance = _regularised(_shrunk(np.cov(filled[kept], rowvar=False), int(kept.sum())))
         filled = centre + _complete(np.where(present, deviations - centre, np.nan), covariance)
         distances = ((filled - centre) @ np.linalg.inv(covariance) * (filled - centre)).sum(axis=1)
         kept = present.any(axis=1) & (distances <= np.quantile(distances, _KEPT))
     return centre, covariance
+
+
+def _shrunk(covariance: np.ndarray, n: int) -> np.ndarray:
+    """A covariance of n rows as far towards one that is alike in all directions as so few can tell no better.
+
+    Of fewer rows than columns the empirical one says that no other row is possible, however slightly it differs.
+    """
+    share = 1 / (1 + (n / (_FEW_ROWS * len(covariance))) ** 2)
+    return (1 - share) * covariance + share * float(np.trace(covariance)) / len(covariance) * np.eye(len(covariance))
 
 
 def _regularised(covariance: np.ndarray) -> np.ndarray:
