@@ -145,3 +145,24 @@ def test_beside_a_face_stands_its_number_where_it_is_followed_and_its_score_else
     monkeypatch.setattr("fkd.pipeline.draw._text", lambda *arguments: texts.append(arguments[2]))
     draw_faces(grey(500, 500), [face, followed], IBUG68)
     assert texts == ["0.50", "Face 7"]
+
+
+@pytest.mark.parametrize(
+    ("part", "low", "high"), [(0.9, 1 / 25, 1 / 10), (0.3, 1 / 40, 1 / 30), (0.05, 1 / 130, 1 / 60)]
+)
+def test_the_score_can_be_read_when_a_large_picture_is_shown_small(
+    monkeypatch: pytest.MonkeyPatch, part: float, low: float, high: float
+) -> None:
+    """Shares of the picture's side; a face that is a small part of it is not hidden by its own score."""
+    sizes: list[int] = []
+    monkeypatch.setattr("fkd.pipeline.draw._text", lambda *arguments: sizes.append(arguments[-1]))
+    draw_faces(grey(1280, 1280), [synthetic_face(round(part * 1280))], IBUG68)
+    assert low <= sizes[0] / 1280 <= high
+
+
+def test_points_of_a_small_part_of_a_picture_are_seen() -> None:
+    """A face of 200 in 1,280 pixels has points of more than five pixels, also when it is looked at on a phone."""
+    face = synthetic_face(300)
+    drawn = draw_faces(grey(1280, 1280), [face], IBUG68, DrawOptions(**NOTHING))
+    x, y = face.points_px[8].round().astype(int)  # the chin, apart from the others
+    assert (drawn[y, x - 2 : x + 3] == rgb(IBUG68.colours[8])).all()

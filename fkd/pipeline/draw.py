@@ -93,7 +93,7 @@ def draw_notice(image_rgb_u8: np.ndarray, text: str) -> np.ndarray:
 def _unit(face: Face, canvas: np.ndarray) -> float:
     """What widths are measured in: grows with the face, and is visible when a large photo is shown small."""
     share = 0.009 * _face_px(face)
-    return max(1.2, share, min(2 * share, max(canvas.shape) / 800))
+    return max(1.2, share, min(2 * share, max(canvas.shape) / 360))
 
 
 def _radius(face: Face, canvas: np.ndarray) -> float:
@@ -113,7 +113,8 @@ def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
     path = _rounded_rectangle(face.box_xyxy.astype(float))
     _strokes(canvas, [path], [_DARK], 1.5 * width + 1, opacity=0.35)
     _strokes(canvas, [path], [_WHITE], width, opacity=0.9)
-    size = max(10, round(0.075 * _face_px(face)))
+    share = 0.075 * _face_px(face)
+    size = round(max(10, share, min(2.7 * share, max(canvas.shape) / 36)))
     x, y = face.box_xyxy[0] + 0.1 * size, face.box_xyxy[1] - 1.5 * size
     name = f"Face {face.id}" if isinstance(face, TrackedFace) else f"{face.score:.2f}"
     _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), name, size)
