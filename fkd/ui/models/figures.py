@@ -33,7 +33,12 @@ def cumulative_figure(curves: Mapping[str, list[float]], chosen: str) -> go.Figu
             line={**line_style(index), "width": 3.5 if name == chosen else 1.8},
             hovertemplate=f"{name}: %{{y:.1f}} % of faces up to %{{x:.1f}} %<extra></extra>",
         )
-    figure.add_vline(x=100 * FAILURE, line={"color": GRID_COLOUR, "dash": "dash"}, annotation_text="failure")
+    figure.add_vline(
+        x=100 * FAILURE,
+        line={"color": GRID_COLOUR, "dash": "dash"},
+        annotation_text="failure",
+        annotation_position="bottom right",  # the curves are at the top there
+    )
     figure.update_xaxes(title="NME, %", gridcolor=GRID_COLOUR, range=[0, CURVE_NME[-1]])
     figure.update_yaxes(title="faces, %", gridcolor=GRID_COLOUR, range=[0, 101])
     return tidy(figure, _HEIGHT_PX, legend=_ABOVE)
