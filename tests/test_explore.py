@@ -272,6 +272,16 @@ def test_a_face_is_told_in_pixels_of_its_source_where_the_table_has_them_too(sou
     np.testing.assert_allclose(trace.customdata, 2 * source.faces.points_px[0] + (10, 20), atol=1e-3)
 
 
+def test_the_view_stays_on_the_picture_wherever_the_points_are(source: Source) -> None:
+    points_px = source.faces.points_px.copy()
+    points_px[0, 3] = 99_999
+    there = replace(source, faces=replace(source.faces, points_px=points_px))
+    figure = face.face_figure(there, Notes(), 0, names=True, expected=False)
+    assert sorted(figure.layout.xaxis.range) == sorted(figure.layout.yaxis.range) == [-0.5, 95.5]
+    for axis in (figure.layout.xaxis, figure.layout.yaxis):
+        assert (axis.minallowed, axis.maxallowed) == (-96, 192)  # a double click shows no more
+
+
 def test_the_first_rows_are_those_of_the_source(faces: Dataset) -> None:
     first = table.first_rows(faces, 5)
     assert first.shape == (5, 31)

@@ -29,7 +29,10 @@ def with_points(
 
 
 def picture_figure(image_u8: np.ndarray, height: int) -> go.Figure:
-    """A figure with a picture at the back, its axes in pixels of the picture and y down."""
+    """A figure with a picture at the back, its axes in pixels of the picture and y down.
+
+    It shows the whole picture, and can be moved by a picture's side at most, wherever the points in it are.
+    """
     rows, columns = image_u8.shape[:2]
     figure = go.Figure()
     figure.add_layout_image(
@@ -44,9 +47,21 @@ def picture_figure(image_u8: np.ndarray, height: int) -> go.Figure:
         layer="below",
     )
     hidden = {"showgrid": False, "zeroline": False, "showticklabels": False}
-    figure.update_xaxes(range=[-0.5, columns - 0.5], constrain="domain", **hidden)
-    figure.update_yaxes(range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", constraintoward="top", **hidden)
+    figure.update_xaxes(range=[-0.5, columns - 0.5], constrain="domain", **_within(columns), **hidden)
+    figure.update_yaxes(
+        range=[rows - 0.5, -0.5],
+        scaleanchor="x",
+        constrain="domain",
+        constraintoward="top",
+        **_within(rows),
+        **hidden,
+    )
     return tidy(figure, height, dragmode="pan")
+
+
+def _within(side: int) -> dict[str, int]:
+    """How far an axis over a side of the picture can be moved."""
+    return {"minallowed": -side, "maxallowed": 2 * side}
 
 
 def _data_uri(image_u8: np.ndarray) -> str:
