@@ -42,4 +42,4 @@ def far_outside(points_px: np.ndarray, width: int, height: int) -> str:
     if not far.any():
         return ""
     x, y = points_px[far][0]
-    return f"a point is at {x:.10g}, {y:.10g}, far outside its picture of {width} x {height} pixels"
+    return f"a point is at {x:.6g}, {y:.6g}, far outside its picture of {width} x {height} pixels"

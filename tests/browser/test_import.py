@@ -133,6 +133,21 @@ def test_a_name_that_leads_elsewhere_is_refused(page: Page, explore: str) -> Non
     expect(dialog.get_by_text("'../elsewhere' cannot name a dataset")).to_be_visible()
 
 
+def test_what_the_dialog_has_told_is_not_told_again_on_the_page(page: Page, explore: str) -> None:
+    dialog = open_dialog(page, "Add a dataset")
+    choose(page, faces__csv="\n".join([HEADER, *kaggle_rows(2, ["7"])]).encode())
+    dialog.get_by_role("button", name="Import").click()
+    expect(dialog.get_by_text("Importing faces.csv as faces did not work")).to_be_visible()
+    dialog.get_by_label("Name").fill("")
+    dialog.get_by_role("button", name="Import").click()
+    expect(dialog.get_by_text("has no name")).to_be_visible()
+    expect(dialog.get_by_text("did not work")).not_to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).not_to_be_visible()
+    expect(page.get_by_text("rows, 30 coordinate columns")).to_be_visible()
+    expect(page.get_by_text("did not work")).not_to_be_visible()
+
+
 def test_the_dialog_fits_a_phone(page: Page, explore: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     dialog = open_dialog(page, "Add a dataset")

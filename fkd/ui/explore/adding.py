@@ -104,7 +104,7 @@ def _own() -> None:
             bad_rows = st.segmented_control("Bad rows", [STOP, SKIP], default=STOP, required=True)
         wanted = st.form_submit_button("Import", type="primary", icon=":material/upload:")
     if wanted:
-        st.session_state.pop(_SHOWN_JOB, None)
+        _forget_seen()
         with errors_in_a_sentence():
             _begin_import(files, name, layout, bad_rows == SKIP)
 
@@ -218,7 +218,7 @@ def _open(name: str) -> None:
 
 
 def _forget_seen() -> None:
-    """Whoever closes the dialog has seen how a job ended in it."""
-    name = st.session_state.get(_SHOWN_JOB)
+    """Whoever closes the dialog, or begins anew in it, has seen how a job ended in it."""
+    name = st.session_state.pop(_SHOWN_JOB, None)
     if name in _followed() and _followed()[name].done:
         _close(name)
