@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from fkd.cli import COMMANDS, main
@@ -43,3 +47,14 @@ def test_a_wrong_option_is_answered_with_the_usage_of_its_command(
     told = capsys.readouterr().err
     assert told.startswith(f"usage: python -m fkd {arguments[0]} ")
     assert f"python -m fkd {arguments[0]}: error: unrecognized arguments: --wieghts" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"), [(["leaderboard"], 0, "mean-shape"), (["card", "x"], 1, "'x'")]
+)
+def test_one_process_of_a_group_leaves_with_its_status_and_all_that_it_said(
+    arguments: list[str], status: int, told: str
+) -> None:
+    command = [sys.executable, "-m", "fkd", *arguments]
+    ended = subprocess.run(command, env={**os.environ, "LOCAL_RANK": "0"}, capture_output=True, text=True)
+    assert ended.returncode == status and told in ended.stdout + ended.stderr

@@ -55,7 +55,7 @@ def test_the_address_names_the_weights(page: Page, app_url: str) -> None:
     open_page(page, app_url, "?weights=kaggle15")
     expect(page.get_by_text("Measured on", exact=True)).to_have_count(0)  # they know one dataset
     page.get_by_role("combobox", name="Weights").click()
-    page.get_by_role("option", name="ibug68").click()
+    page.get_by_role("option", name="ibug68", exact=True).click()
     # The first ones of the list are what the page shows without being asked, and need no address.
     expect(page.get_by_text("Measured on", exact=True)).to_be_visible()
     expect(page).not_to_have_url(re.compile("weights=kaggle15"))
