@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
-from fkd.errors import FkdError, UnwritableError
+from fkd.errors import FkdError, UnwritableError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,14 +63,14 @@ class Tally:
 
     def sentence(self, out: Path | None, drawn: Path | None) -> str:
         """As in `12 photos and 1 video of 65 frames: 14 faces, 1 failure, 3.2 s; wrote faces.csv and drawn/`."""
-        read = [_count(self.photos, "photo")] if self.photos or not self.videos else []
+        read = [counted(self.photos, "photo")] if self.photos or not self.videos else []
         if self.videos:
-            read.append(f"{_count(self.videos, 'video')} of {_count(self.frames, 'frame')}")
-        failures = f", {_count(len(self.errors), 'failure')}" if self.errors else ""
+            read.append(f"{counted(self.videos, 'video')} of {counted(self.frames, 'frame')}")
+        failures = f", {counted(len(self.errors), 'failure')}" if self.errors else ""
         seconds = time.monotonic() - self.began_s
         written = " and ".join([str(out)] * bool(out) + [f"{drawn}{os.sep}"] * bool(drawn))
         wrote = f"; wrote {written}" if written else ""
-        return f"{' and '.join(read)}: {_count(self.faces, 'face')}{failures}, {seconds:.1f} s{wrote}"
+        return f"{' and '.join(read)}: {counted(self.faces, 'face')}{failures}, {seconds:.1f} s{wrote}"
 
 
 def _almost_sentence(almost: dict[str, float]) -> str:
@@ -82,10 +82,6 @@ def _almost_sentence(almost: dict[str, float]) -> str:
         which = f"The likeliest spots of {len(almost):,} photos without a face score {least:.2f} to {best:.2f}"
     lower = int(best * 20) / 20
     return f"{which}, less than the minimum face score; --min-face-score {lower:g} lets the likeliest pass."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
