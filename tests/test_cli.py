@@ -56,5 +56,6 @@ def test_one_process_of_a_group_leaves_with_its_status_and_all_that_it_said(
     arguments: list[str], status: int, told: str
 ) -> None:
     command = [sys.executable, "-m", "fkd", *arguments]
-    ended = subprocess.run(command, env={**os.environ, "LOCAL_RANK": "0"}, capture_output=True, text=True)
+    environment = {**os.environ, "LOCAL_RANK": "0", "PYTHONUNBUFFERED": ""}  # so that what is said waits in a buffer
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ended.returncode == status and told in ended.stdout + ended.stderr
