@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from fkd.pipeline.framing import upright_frames
 from fkd.pipeline.look import Look, Looker, without_noise
 from fkd.pipeline.predict import Pipeline
 from fkd.pipeline.search import SHARES, FaceSearch
-from fkd.pipeline.track import TrackedFace, Tracker, TrackOptions
+from fkd.pipeline.track import TrackedFace, Tracker, Tracking, TrackOptions
 from fkd.schema import IBUG68
 from fkd.video import read_frames
 from fkd.weights import LoadedModel, live_weights, load_model
@@ -284,6 +285,94 @@ def test_the_shares_of_a_search_find_what_one_search_finds(anna: Actor) -> None:
         assert away.min() < 0.3 * anna.eyes_px
     assert search.near(gray, np.array([-300.0, -300, -200, -200])).shape == (0, 4)
     assert FaceSearch(0.06).everywhere(background()[:20, :20, 0].astype(np.uint8)).shape == (0, 4)
+
+
+# Prints --------------------------------------------------------------------------------------------
+
+SLOW_FPS = 10
+VERDICT_S = 2.5
+
+
+@pytest.fixture(scope="module")
+def talking_anna() -> list[Actor]:
+    return [actor(1, mouth_opening=opening) for opening in (0.0, 0.15, 0.3, 0.15)]
+
+
+@pytest.fixture(scope="module")
+def talking_ben() -> list[Actor]:
+    return [actor(4, mouth_opening=opening) for opening in (0.0, 0.15, 0.3, 0.15)]
+
+
+Cast = list[tuple[Actor, float, float]]
+
+
+def film(tracker: Tracker, cast_at: Callable[[int], Cast], numbers: range) -> list[Tracking]:
+    """What is seen in these frames, each with noise of its own."""
+    shots = (scene(*cast_at(number)) for number in numbers)
+    return [tracker(noise_over(shot, number), number / SLOW_FPS) for number, shot in zip(numbers, shots, strict=True)]
+
+
+def noise_over(image: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 2.0, (*image.shape[:2], 1))
+    return np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
+
+
+def number_of(faces: list[TrackedFace], person: Actor, x: float) -> int:
+    face, away = nearest(faces, points_of(person, x, 180))
+    assert away < 0.1 * person.eyes_px
+    return face.id
+
+
+def test_a_print_beside_a_living_face_is_left_out_until_it_moves_like_one(
+    model: LoadedModel, talking_anna: list[Actor], talking_ben: list[Actor]
+) -> None:
+    verdict, slides, talks = round(VERDICT_S * SLOW_FPS), 32, 44
+
+    def cast_at(number: int) -> Cast:
+        ben = talking_ben[number % 4] if number >= talks else talking_ben[0]
+        return [(talking_anna[number % 4], 130, 180), (ben, 340 + float(np.clip(number - slides, 0, 12)), 180)]
+
+    seen = film(Tracker(model), cast_at, range(talks + 7))
+    anna = number_of(seen[0].faces, talking_anna[0], 130)
+    ben = number_of(seen[0].faces, talking_ben[0], 340)
+    for each in seen[verdict:talks]:
+        assert [face.id for face in each.faces] == [anna]
+        assert [face.id for face in each.prints] == [ben]
+    assert nearest(seen[talks - 1].prints, points_of(talking_ben[0], 351, 180))[1] < 0.1 * talking_ben[0].eyes_px
+    assert {face.id for face in seen[-1].faces} == {anna, ben}
+    assert seen[-1].prints == []
+
+
+def test_who_sits_still_where_nobody_moves_is_followed(model: LoadedModel, anna: Actor, ben: Actor) -> None:
+    """As in copies of one picture."""
+    for each in film(Tracker(model), lambda _: [(anna, 130, 180), (ben, 340, 180)], range(32)):
+        assert [face.id for face in each.faces] == [1, 2]
+        assert each.prints == []
+
+
+def test_prints_are_followed_where_that_is_asked_for(model: LoadedModel, talking_anna: list[Actor], ben: Actor) -> None:
+    tracker = Tracker(model, TrackOptions(skip_prints=False))
+    for each in film(tracker, lambda i: [(talking_anna[i % 4], 130, 180), (ben, 340, 180)], range(28)):
+        assert len(each.faces) == 2
+        assert each.prints == []
+
+
+def test_a_print_takes_nobodys_place_and_comes_back_only_into_a_free_one(
+    model: LoadedModel, talking_anna: list[Actor], talking_ben: list[Actor]
+) -> None:
+    comes, talks = 26, 38
+    carl = actor(6)
+
+    def cast_at(number: int) -> Cast:
+        ben = talking_ben[number % 4] if number >= talks else talking_ben[0]
+        return [(talking_anna[number % 4], 80, 180), (ben, 240, 180), *([(carl, 400, 180)] if number >= comes else [])]
+
+    seen = film(Tracker(model, TrackOptions(max_faces=2)), cast_at, range(talks + 8))
+    ben = number_of(seen[0].faces, talking_ben[0], 240)
+    for each in (seen[talks - 1], seen[-1]):
+        assert len(each.faces) == 2
+        assert number_of(each.faces, carl, 400) == 3
+        assert [face.id for face in each.prints] == [ben]
 
 
 @pytest.mark.parametrize(

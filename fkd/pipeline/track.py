@@ -15,6 +15,10 @@ Two faces whose points fall together were one person passing before another: the
 expected keeps them, the other is awaited where its speed leads. What is lost keeps its number for a
 while, and gets it back when a face turns up that may have come from there and looks the same.
 
+A face that keeps rigid while another one lives is taken for a print (`liveness` says how each is told). It is
+looked at as before and not shown, so that no search finds it anew, and shown again, under its number, once it
+moves as no print does. Where nobody is seen to live, everybody is shown: the picture itself may be a still.
+
 All times are those of the frames, so a clip gives the same result at any speed of the machine.
 """
 
@@ -32,6 +36,7 @@ from fkd.images import lighted, to_gray
 from fkd.options import check, option
 from fkd.pipeline.face import Face
 from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
+from fkd.pipeline.liveness import Liveness
 from fkd.pipeline.look import Clock, Look, Looker, contradicted
 from fkd.pipeline.search import SHARES, FaceSearch
 
@@ -80,6 +85,9 @@ class TrackOptions:
     )
     denoise: bool = option(True, "Take a camera's noise out of each face before a look, for points that tremble less.")
     max_faces: int = option(4, "Most faces followed at once; each takes a look of its own.", low=1, high=20)
+    skip_prints: bool = option(
+        True, "Leave out posters and photographs that hang still while a living face is in the picture."
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -104,10 +112,12 @@ class Tracking:
 
     Attributes:
         faces: by increasing `id`.
+        prints: those that are taken for prints and left out, likewise.
         milliseconds: time spent in the steps `gray`, `search`, `crop`, `predict` and `match`.
     """
 
     faces: list[TrackedFace]
+    prints: list[TrackedFace]
     milliseconds: dict[str, float]
 
 
@@ -133,6 +143,8 @@ class _Track:
     score: float
     portrait: np.ndarray
     portrait_s: float
+    liveness: Liveness
+    is_print: bool = False
     velocity_px_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
     framed: _Framed | None = None
 
@@ -207,8 +219,13 @@ class Tracker:
         ]
         self._follow(frame, last_s)
         self._find(frame, time_s - last_s)
-        faces = [self._face(track, time_s) for track in self._tracks if track.seen_s == time_s]
-        return Tracking(sorted(faces, key=lambda face: face.id), clock.milliseconds)
+        if self.options.skip_prints:
+            with clock("match"):
+                self._tell_prints(time_s)
+        seen = sorted(self._visible(time_s), key=lambda track: track.id)
+        faces = [self._face(track, time_s) for track in seen if not track.is_print]
+        prints = [self._face(track, time_s) for track in seen if track.is_print]
+        return Tracking(faces, prints, clock.milliseconds)
 
     def _face(self, track: _Track, time_s: float) -> TrackedFace:
         box = tight_boxes_from_points(track.points_px[None], self._schema)[0].astype(np.float32)
@@ -290,6 +307,19 @@ class Tracker:
         if face.score >= self.options.find_score:
             track.sure_s = time_s
 
+    def _tell_prints(self, time_s: float) -> None:
+        """Leave out who keeps rigid beside somebody who lives, and show again who turns out to live."""
+        seen = self._visible(time_s)
+        for track in seen:
+            track.liveness(time_s, track.points_px)
+        is_live = any(track.liveness.lives for track in seen)
+        for track in seen:
+            if track.is_print:
+                shown = sum(not other.is_print for other in seen)
+                track.is_print = not track.liveness.lives or shown >= self.options.max_faces
+            else:
+                track.is_print = is_live and track.liveness.is_rigid
+
     # Finding ---------------------------------------------------------------------------------------
 
     def _find(self, frame: _Frame, elapsed_s: float) -> None:
@@ -326,13 +356,13 @@ class Tracker:
             for index in np.argsort(-look.scores):
                 visible = self._visible(frame.time_s)
                 held = any(_same_face(look.points_px[index], track.points_px) for track in visible)
-                if len(visible) < self.options.max_faces and not held:
+                if self._room(visible) and not held:
                     self._welcome(_Found(look, index, frame), frame.time_s)
 
     def _candidates(self, frame: _Frame, search: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """(n, 4) tight boxes where there may be a face that no track holds."""
         visible = self._visible(frame.time_s)
-        room = self.options.max_faces - len(visible)
+        room = self._room(visible)
         if not room:
             return np.empty((0, 4))
         with frame.clock("search"):
@@ -368,12 +398,19 @@ class Tracker:
                 face.score,
                 face.portrait,
                 time_s,
+                Liveness(self._schema),
             )
         )
         self._next_id += 1
 
     def _visible(self, time_s: float) -> list[_Track]:
         return [track for track in self._tracks if track.seen_s == time_s]
+
+    def _room(self, visible: list[_Track]) -> int:
+        """How many faces more may be followed; as many prints as faces are looked at beside them."""
+        most = self.options.max_faces
+        prints = sum(track.is_print for track in visible)
+        return max(0, most - (len(visible) - min(prints, most)))
 
 
 @dataclass(frozen=True)
