@@ -8,8 +8,10 @@ import torch
 
 from fkd.augment import Augmentation
 from fkd.bench import train
+from fkd.bench.peak import peak_gflop_per_s, training_gflop
 from fkd.data import SOURCES
 from fkd.data.synthetic import synthetic_dataset
+from fkd.models import create_model
 from fkd.training.batches import FaceBatches
 from fkd.training.recipes import get_recipe
 
@@ -61,3 +63,20 @@ def test_both_sides_are_measured(monkeypatch):
     rates = [found[side]["images_per_s"] for side in ("engine", "textbook")]
     assert found["ratio"] == pytest.approx(rates[0] / rates[1], rel=0.05)
     assert min(rates) > 0 and found["batch_size"] == 2
+    gflop, peak = found["gflop_per_image"], found["engine"]["peak_gflop_per_s"]
+    assert found["engine"]["share_of_peak"] == pytest.approx(gflop * rates[0] / peak, abs=0.01)
+    assert found["ratio_at_peak"] == pytest.approx(peak / gflop / rates[1], rel=0.05)
+
+
+def test_operations_of_a_step_are_those_of_its_layers():
+    network = create_model("mlp", 15, 96)
+    sizes = [layer.weight.shape for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    multiplied = [outputs * inputs for outputs, inputs in sizes]
+    # There, and back to the weights and to the inputs, which the first layer does not need.
+    wanted = sum(2 * 3 * count for count in multiplied) - 2 * multiplied[0]
+    assert training_gflop(network, torch.device("cpu")) == pytest.approx(wanted / 1e9, rel=1e-3)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_device_computes():
+    assert peak_gflop_per_s(torch.float32, torch.device("cpu")) > 0.1

@@ -4,7 +4,8 @@
 
 The textbook loop is a `Dataset` that reads one picture at a time from a file and changes it with OpenCV,
 a `DataLoader` with two workers, and fp32. The two sides take turns, so that whatever else the machine
-does meanwhile slows both. Where there is a GPU, the share of time in which it computes is measured too.
+does meanwhile slows both. What both reach of the fastest convolution that the device does in their precision
+says how much is left to gain. Where there is a GPU, the share of time in which it computes is measured too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fkd.augment import Augmentation
+from fkd.bench.peak import peak_gflop_per_s, training_gflop
 from fkd.crop import transform
 from fkd.data.dataset import Dataset
 from fkd.models import create_model, px_to_norm
@@ -45,6 +47,8 @@ _PROFILED_STEPS = 20
 
 def measure(turns: int = _TURNS, turn_s: float = _TURN_S, settings: tuple[str, ...] = ()) -> dict[str, Any]:
     """Images a second of both sides; `ratio` is the headline.
+
+    `ratio_at_peak` would be the ratio if the engine did nothing but convolutions, each at the fastest.
 
     Args:
         turns: how often each side has its turn.
@@ -70,15 +74,23 @@ def measure(turns: int = _TURNS, turn_s: float = _TURN_S, settings: tuple[str, .
                 rates[name].append(_turn(step, config.batch_size, turn_s, device))
         found = {name: _median(turns_of_side) for name, turns_of_side in rates.items()}
         busy = {"gpu_busy_percent": _busy_percent(sides["engine"])} if device.type == "cuda" else {}
+        dtype = compute_dtype(config.precision, device)
+        peaks = {"textbook": peak_gflop_per_s(torch.float32, device), "engine": peak_gflop_per_s(dtype, device)}
+        gflop = training_gflop(engine.network, device)
+    for name, peak in peaks.items():
+        found[name]["peak_gflop_per_s"] = round(peak, 1)
+        found[name]["share_of_peak"] = round(gflop * found[name]["images_per_s"] / peak, 3)
     return {
         "bench": "train",
         "ratio": round(found["engine"]["images_per_s"] / found["textbook"]["images_per_s"], 2),
         "headline": HEADLINE,
+        "ratio_at_peak": round(peaks["engine"] / gflop / found["textbook"]["images_per_s"], 2),
+        "gflop_per_image": round(gflop, 5),
         "recipe": _RECIPE,
         "batch_size": config.batch_size,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "precision": str(compute_dtype(config.precision, device)).removeprefix("torch."),
+        "precision": str(dtype).removeprefix("torch."),
         **found,
         **busy,
     }
