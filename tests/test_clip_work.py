@@ -64,8 +64,7 @@ def test_stopped_work_gives_nothing_and_can_begin_again(tmp_path: Path, folders:
     work.job.stop()
     with pytest.raises(Stopped):
         work.job.result()
-    assert not work.annotated.exists()
-    assert not work.csv.exists()
+    assert [path.name for path in work.csv.parent.iterdir()] == ["source"], "which it may begin again from"
     work.begin(model, ClipOptions())
     work.close()
     assert is_tidy(folders), "closing stops what is under way"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fkd.data.synthetic import synthetic_heads
 from fkd.pipeline.liveness import Liveness
+from fkd.pipeline.search import SHARES
 from fkd.pipeline.track import Tracker
 from fkd.schema import IBUG68, KAGGLE15, Schema, kaggle15_from_ibug68
 from fkd.video import read_frames
@@ -47,14 +48,15 @@ def watch(
     fps: float = FPS,
     liveness: Liveness | None = None,
     start_s: float = 0.0,
+    tremble_px: float = 0.25,
 ) -> tuple[Liveness, list[tuple[float, bool, bool]]]:
-    """What is said at each time of points that tremble by a quarter of a pixel."""
+    """What is said at each time of points that tremble."""
     liveness, said = liveness or Liveness(schema), []
     rng = np.random.default_rng(int(1000 * start_s))
     for number in range(round(seconds * fps)):
         time_s = start_s + number / fps
         points = shape_at(time_s)
-        liveness(time_s, (points + rng.normal(0, 0.25, points.shape)).astype(np.float32))
+        liveness(time_s, (points + rng.normal(0, tremble_px, points.shape)).astype(np.float32))
         said.append((time_s, liveness.lives, liveness.is_rigid))
     return liveness, said
 
@@ -99,7 +101,8 @@ def test_the_longer_a_face_has_lived_the_longer_it_has_to_be_rigid() -> None:
         def at(time_s: float) -> np.ndarray:
             return mouth_open(points, 4 * np.sin(12 * time_s)) if time_s < talks_s else points
 
-        return next(time_s for time_s, _, is_rigid in watch(at, 60.0, fps=10)[1] if is_rigid) - talks_s
+        _, said = watch(at, 60.0, fps=10, tremble_px=0.1)
+        return next(time_s for time_s, _, is_rigid in said if is_rigid) - talks_s
 
     waits_s = [rigid_after_s(talks_s) for talks_s in (0.0, 1.0, 4.0, 25.0)]
     assert all(longer > 1.3 * shorter for shorter, longer in pairwise(waits_s))
@@ -165,7 +168,8 @@ def test_a_still_of_a_clip_beside_a_living_face_is_left_out(
         both = np.concatenate([image, still], axis=1)
         noise = rng.normal(0, 3.0, (*both.shape[:2], 1))
         seen = tracker(np.clip(np.round(both + noise), 0, 255).astype(np.uint8), number / FPS)
-        assert any(each.points_px[:, 0].mean() < image.shape[1] for each in seen.faces), "the living one"
+        if number > SHARES:  # by when both have been found
+            assert any(each.points_px[:, 0].mean() < image.shape[1] for each in seen.faces), "the living one"
         if number / FPS > VERDICT_S:
             assert len(seen.faces) == 1
             assert [each.points_px[:, 0].mean() > image.shape[1] for each in seen.prints] == [True]

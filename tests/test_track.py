@@ -18,7 +18,7 @@ from fkd.pipeline.track import TrackedFace, Tracker, Tracking, TrackOptions
 from fkd.schema import IBUG68
 from fkd.video import read_frames
 from fkd.weights import LoadedModel, live_weights, load_model
-from tests.scenes import Actor, actor, background, nearest, points_of, scene
+from tests.scenes import WIDTH, Actor, actor, background, nearest, points_of, scene
 
 FPS = 30
 EMPTY = scene()
@@ -150,6 +150,18 @@ def test_a_newcomer_is_found_while_another_face_is_followed(model: LoadedModel, 
     seen = follow(tracker, [scene((anna, 130, 180), (ben, 340, 180))] * frames, start=4)
     assert [face.id for face in seen[-1]] == [1, 2]
     assert nearest(seen[-1], points_of(ben, 340, 180))[0].id == 2
+
+
+@pytest.mark.parametrize(("min_face", "followed"), [(0.2, 1), (0.1, 2)])
+def test_faces_too_small_to_be_looked_for_stay_in_the_background(
+    model: LoadedModel, min_face: float, followed: int
+) -> None:
+    near, far = actor(1, size=190), actor(4, size=95)
+    assert np.ptp(near.face.points68_px, axis=0).max() > 0.2 * WIDTH > 1.5 * np.ptp(far.face.points68_px, axis=0).max()
+    tracker = Tracker(model, TrackOptions(min_face=min_face, search_every_s=0))
+    seen = follow(tracker, [scene((near, 130, 180), (far, 360, 180))] * (SHARES + 2))
+    assert len(seen[-1]) == followed
+    assert nearest(seen[-1], points_of(near, 130, 180))[1] < 0.06 * near.eyes_px
 
 
 def test_no_more_faces_are_followed_than_asked_for(model: LoadedModel, anna: Actor, ben: Actor) -> None:

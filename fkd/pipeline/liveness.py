@@ -1,20 +1,19 @@
-"""Whether a followed face lives or is a print: a poster, a photograph, a face on a shirt that hangs.
+"""Whether a followed face lives or may be a print: a poster, a photograph, a face on a wall.
 
     liveness = Liveness(model.card.schema)
     liveness(time_s, points_px)      # at every look at this face
     liveness.lives, liveness.is_rigid
 
-Between two looks at a print, an affine map explains all that its points do: they shift, turn, grow and lean
-together. A living face has depth and muscles, and its points also move against each other. What the best
-affine map leaves over, in distances of the outer eye corners, is root-mean-squared over each group of
-keypoints, and the largest group counts, as a mouth may move alone. The mean shapes of fifths of a second are
-compared and not single looks, which tremble with the camera's noise.
+From one look at a print to the next, one affine map explains all that its points do: they shift, turn, grow
+and lean together. A living face has depth and muscles, and its points also move against each other. The
+measure is what the best affine maps leave over within some seconds, as root mean square over a group of
+keypoints, in distances of the outer eye corners; the largest group counts, as a mouth may move alone. Mean
+shapes of a fifth of a second are compared and not single looks, which tremble with the camera's noise.
 
-To be taken for a living one, a face has to move once; for a print, to be rigid for as long as the comparison
-goes back, and for longer the longer it has been seen to live. The measures are coarse on purpose. A print in a
-hand, on a small face or in a dark picture moves by more than `_RIGID` and is not told from somebody who sits
-still. Somebody who sits as still as a wall cannot be told from a print by points at all: their blinks
-are too small. So this alone is no verdict; see `Tracker`.
+The bounds are on the side of people. Between them lie prints that are moved by hand, which network and
+perspective bend a little, as well as small faces, dark pictures, slow cameras, and people who sit still:
+none of them is said to be rigid. Who sits as still as a wall for two seconds is, since blinks are too
+small to be seen by points. That is why this alone is no verdict; see `Tracker`.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from fkd.schema import Schema
 
 _SHAPE_S, _WINDOW_S = 0.2, 2.0
 _FEWEST_SHAPES = 6  # in a window, without which it says nothing
-# Prints that hang still stay below 0.005, people in calm seconds do not; prints that are moved reach 0.025.
-_RIGID, _LIVING = 0.006, 0.012
+# In eye distances. Prints that hang still stay below the first at 30 frames a second, and all but the smallest at
+# 10 a second below the second; a person's calmest second was above the first, and any two seconds above the other.
+_RIGID, _LIVING = 0.004, 0.01
 # A face has to be rigid for so many times as long as it has lived before, up to so long.
 _TRUST, _LONGEST_TRUST_S = 3.0, 30.0
 

@@ -56,11 +56,11 @@ def kept(temporary: Path) -> list[Path]:
     return list(temporary.glob("fkd-video-*"))
 
 
-def wait_until_tidy(temporary: Path) -> None:
+def wait_until_kept(temporary: Path, count: int) -> None:
     deadline = time.monotonic() + TIDY_S
-    while kept(temporary) and time.monotonic() < deadline:
+    while len(kept(temporary)) != count and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert kept(temporary) == []
+    assert len(kept(temporary)) == count
 
 
 def test_a_clip_comes_back_with_points_and_leaves_nothing_behind(
@@ -88,11 +88,11 @@ def test_a_clip_comes_back_with_points_and_leaves_nothing_behind(
 
     assert len(kept(temporary)) == 1
     page.get_by_role("link", name="Explore").click()
-    wait_until_tidy(temporary)
+    wait_until_kept(temporary, 0)
 
 
-def test_work_can_be_cancelled_taken_up_again_and_ends_with_the_window(
-    page: Page, url: str, tmp_path: Path, temporary: Path
+def test_work_can_be_cancelled_taken_up_again_replaced_and_ends_with_the_window(
+    page: Page, url: str, clip: Path, tmp_path: Path, temporary: Path
 ) -> None:
     seconds = 80
     images = moving_face(50) * (seconds // 2)
@@ -103,11 +103,16 @@ def test_work_can_be_cancelled_taken_up_again_and_ends_with_the_window(
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled before the end")).to_be_visible()
     expect(page.get_by_role("button", name="Annotated video")).to_have_count(0)
+    assert [path.name for folder in kept(temporary) for path in folder.iterdir()] == ["source"]
     page.get_by_role("button", name="Follow again").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    assert len(kept(temporary)) == 1
+    upload(page, clip)
+    expect(page.get_by_role("button", name="Points as CSV")).to_be_visible()
+    wait_until_kept(temporary, 1)
+    upload(page, long_clip)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     page.goto("about:blank")
-    wait_until_tidy(temporary)
+    wait_until_kept(temporary, 0)
 
 
 def test_what_is_no_video_gives_a_sentence(page: Page, url: str, tmp_path: Path, temporary: Path) -> None:
