@@ -1,8 +1,8 @@
 """A residual network with a top-down path, one heatmap per keypoint, and scores.
 
 Residual trunk (He et al., 2016), top-down path (Lin et al., 2017), heatmaps decoded by their
-expectation (Sun et al., "Integral human pose regression", 2018). Two small heads beside them say how
-sure the network is of each point and of there being a face.
+expectation (Sun et al., "Integral human pose regression", 2018). Small heads beside them say how sure
+the network is of each point and of there being a face.
 """
 
 from __future__ import annotations
@@ -56,9 +56,11 @@ class HeatmapNetwork(KeypointNetwork):
         self.merges = nn.ModuleList(conv_norm_relu(fused, fused) for _ in widths[2:])
         self.heatmap_head = nn.Conv2d(fused, keypoints * max(len(self.styles), 1), 1)
         self.score_head = nn.Conv2d(fused, keypoints, 1)
+        self.spread_head = Spread(keypoints)
         self.face_head = nn.Linear(widths[-1], 1)
         modulated = [*widths[1:], *(fused for _ in self.merges)] if self.styles else []
         self.modulations = nn.ModuleList(Modulation(width, len(self.styles)) for width in modulated)
+        self.register_load_state_dict_pre_hook(_without_spread)
 
     def forward(self, images: torch.Tensor, styles: torch.Tensor | None = None) -> Output:
         modulations = iter(self.modulations)
@@ -74,7 +76,8 @@ class HeatmapNetwork(KeypointNetwork):
         heatmap_logits = self._of_style(self.heatmap_head(fused), styles).float()
         points_norm, probabilities = expectation(heatmap_logits, self.input_size)
         # A point's score is read where its heatmap lies, and does not move the heatmap itself.
-        point_logits = (self.score_head(fused).float() * probabilities.detach()).sum(dim=(2, 3))
+        seen = (self.score_head(fused).float() * probabilities.detach()).sum(dim=(2, 3))
+        point_logits = seen + self.spread_head(heatmap_logits.detach(), probabilities.detach())
         face_logits = self.face_head(features[-1].mean(dim=(2, 3))).float().squeeze(1)
         return Output(points_norm, point_logits, face_logits, heatmap_logits)
 
@@ -89,7 +92,28 @@ class HeatmapNetwork(KeypointNetwork):
         strides = [HEATMAP_STRIDE << i for i in range(len(self.laterals))]
         found |= {f"lateral, stride {stride}": part for stride, part in zip(strides, self.laterals, strict=True)}
         found |= {f"merge, stride {s}": part for s, part in zip(strides[-2::-1], self.merges, strict=True)}
-        return found | {"heatmaps": self.heatmap_head, "point scores": self.score_head, "face score": self.face_head}
+        scores = {"point scores": self.score_head, "spread scores": self.spread_head, "face score": self.face_head}
+        return found | {"heatmaps": self.heatmap_head, **scores}
+
+
+class Spread(nn.Module):
+    """What the entropy of its heatmap says about a point; nothing to begin with."""
+
+    def __init__(self, keypoints: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(keypoints))
+
+    def forward(self, heatmap_logits: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+        """(n, k) summands of the points' logits, of heatmaps (n, k, h, w) and their softmax."""
+        # Without a logarithm for every cell.
+        entropy = heatmap_logits.flatten(2).logsumexp(dim=-1) - (probabilities * heatmap_logits).sum(dim=(2, 3))
+        return self.weight * entropy
+
+
+def _without_spread(network: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: object) -> None:
+    """Weights that were trained before there was a spread score as they did: by none."""
+    weight = network.get_parameter("spread_head.weight")
+    state.setdefault(f"{prefix}spread_head.weight", torch.zeros_like(weight))
 
 
 class Modulation(nn.Module):
