@@ -61,6 +61,8 @@ def test_stopped_work_gives_nothing_and_can_begin_again(tmp_path: Path, folders:
     clip = write_clip(tmp_path / "x.mp4", moving_face(25) * 8, [number / 25 for number in range(200)])
     work = ClipWork("x.mp4", clip.read_bytes())
     work.begin(model, ClipOptions())
+    while not work.job.watch.share:
+        time.sleep(0.01)
     work.job.stop()
     with pytest.raises(Stopped):
         work.job.result()
