@@ -23,6 +23,7 @@ from fkd.pipeline.track import TrackedFace, TrackOptions
 from fkd.schema import IBUG68, KAGGLE15
 from fkd.weights import LoadedModel, live_weights, load_model
 from tests.clips import moving_face
+from tests.scenes import actor, scene
 
 STEP = Fraction(1, 25)
 PLAIN = ClipOptions(draw=DrawOptions(show_boxes=False, show_edges=False), smooth=SmoothOptions(smoothing=False))
@@ -115,6 +116,17 @@ def test_smoothing_can_be_changed_without_losing_the_face(model: LoadedModel, im
     (face,) = session.figures().faces
     assert face.id == 1
     assert face.age_s == pytest.approx(4 * STEP)
+
+
+def test_the_figures_tell_of_prints_that_are_left_out(model: LoadedModel) -> None:
+    talking, still = [actor(1, mouth_opening=opening) for opening in (0.0, 0.3)], actor(4)
+    shots = [scene((each, 130, 180), (still, 340, 180)) for each in talking]
+    session = LiveSession(LiveSettings(model))
+    for number in range(24):
+        session.on_frame(frame(shots[number // 4 % 2], 3 * number))
+    assert (len(session.figures().faces), session.figures().prints) == (1, 1)
+    session.end_stream()
+    assert session.figures().prints == 0
 
 
 def test_the_figures_tell_of_the_frames(model: LoadedModel, images: list[np.ndarray]) -> None:

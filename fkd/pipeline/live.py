@@ -80,6 +80,7 @@ class LiveFigures:
         milliseconds: mean time of each step of `STEPS`.
         delay_ms: from when a frame could have come at the earliest until it leaves again.
         faces: those of the last frame, in its pixels.
+        prints: how many more were taken for prints and left out.
         expressions: theirs by `id`; none without 68 points.
         frames: how many were worked on since the session began.
         failures: how many of them failed.
@@ -93,6 +94,7 @@ class LiveFigures:
     milliseconds: dict[str, float]
     delay_ms: float
     faces: tuple[TrackedFace, ...]
+    prints: int
     expressions: dict[int, Expression]
     frames: int
     failures: int
@@ -123,6 +125,7 @@ class LiveSession:
         self._numbers = 0
         self._shown_rgb_u8: np.ndarray | None = None
         self._faces: tuple[TrackedFace, ...] = ()
+        self._prints = 0
         self._expressions: dict[int, Expression] = {}
         self._frames = self._failures = 0
         self._failure: str | None = None
@@ -165,7 +168,7 @@ class LiveSession:
             is_68 = settings.model.card.schema is IBUG68
             expressions = followers.reader(time_s, found, image_rgb_u8.shape[:2]) if is_68 else {}
         self._record(time_s, faces, expressions)
-        self._faces, self._expressions = tuple(faces), expressions
+        self._faces, self._prints, self._expressions = tuple(faces), len(seen.prints), expressions
         with clock("draw"):
             shown, drawn = image_rgb_u8, faces
             if settings.mirror:
@@ -222,7 +225,7 @@ class LiveSession:
     def end_stream(self) -> None:
         """The camera has stopped: forget the faces, end a recording; the last picture can still be had."""
         with self._working:
-            self._followers, self._faces, self._expressions = None, (), {}
+            self._followers, self._faces, self._prints, self._expressions = None, (), 0, {}
             self.is_recording = False
             with self._telling:
                 if self._left_s:  # it may be told twice
@@ -243,6 +246,7 @@ class LiveSession:
             milliseconds=told,
             delay_ms=sum(delays) / max(len(delays), 1),
             faces=self._faces,
+            prints=self._prints,
             expressions=self._expressions,
             frames=frames,
             failures=failures,

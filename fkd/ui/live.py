@@ -256,6 +256,12 @@ def _show_figures(figures: LiveFigures) -> None:
 
 def _show_expressions(figures: LiveFigures) -> None:
     """A column for each face: pose, openings and blinks, or the score where points do not tell them."""
+    if figures.prints:
+        which = "1 face that keeps still is" if figures.prints == 1 else f"{figures.prints} faces that keep still are"
+        st.caption(
+            f":material/wallpaper: {which} taken for a print and left out; *Skip prints* under *Following faces* "
+            "switches that off."
+        )
     if not figures.faces:
         st.caption("No face is in the picture.")
         return
