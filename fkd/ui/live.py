@@ -257,10 +257,10 @@ def _show_figures(figures: LiveFigures) -> None:
 def _show_expressions(figures: LiveFigures) -> None:
     """A column for each face: pose, openings and blinks, or the score where points do not tell them."""
     if figures.prints:
-        which = "1 face that keeps still is" if figures.prints == 1 else f"{figures.prints} faces that keep still are"
+        one, several = "1 face that keeps still is taken for a print", "faces that keep still are taken for prints"
+        which = one if figures.prints == 1 else f"{figures.prints} {several}"
         st.caption(
-            f":material/wallpaper: {which} taken for a print and left out; *Skip prints* under *Following faces* "
-            "switches that off."
+            f":material/wallpaper: {which} and left out; *Skip prints* under *Following faces* switches that off."
         )
     if not figures.faces:
         st.caption("No face is in the picture.")
