@@ -22,7 +22,6 @@ class Augmentation:
     shift: float = option(0.0, "Largest shift, as a share of the crop", low=0, high=0.5)
     mirror: bool = option(False, "Mirror half of the pictures and swap partners")
     light: float = option(0.0, "Strength of brightness, contrast and gamma", low=0, high=1)
-    overexposure: float = option(0.0, "Share of pictures that are overexposed", low=0, high=1)
     noise: float = option(0.0, "Largest deviation of grey noise, of 1", low=0, high=0.3)
     blur: float = option(0.0, "Share of pictures that lose resolution", low=0, high=1)
     cover: float = option(0.0, "Share of pictures partly covered by a box", low=0, high=1)
@@ -91,7 +90,7 @@ def warp_points(
 
 
 def change_light(images: torch.Tensor, settings: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    """Gamma, contrast, brightness, overexposure, lost resolution and noise on (n, 1, s, s) in [0, 1]."""
+    """Gamma, contrast, brightness, lost resolution and noise on (n, 1, s, s) in [0, 1]."""
     n, device = len(images), images.device
 
     def uniform(low: float, high: float) -> torch.Tensor:
@@ -101,9 +100,6 @@ def change_light(images: torch.Tensor, settings: Augmentation, generator: torch.
         gamma = torch.exp2(uniform(-settings.light, settings.light))
         gain = torch.exp2(uniform(-2 * settings.light, 2 * settings.light))  # bright parts burn out
         images = (images.clamp_min(1e-4).pow(gamma) * gain + uniform(-0.2, 0.2) * settings.light).clamp(0, 1)
-    if settings.overexposure:
-        gain = torch.exp2(uniform(0.5, 1.7))
-        images = torch.where(uniform(0, 1) < settings.overexposure, (images * gain).clamp_max(1), images)
     if settings.blur:
         images = torch.where(uniform(0, 1) < settings.blur, _lose_resolution(images, generator), images)
     if settings.noise:

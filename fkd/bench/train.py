@@ -205,8 +205,6 @@ def _change(
     size = len(crop)
     gamma, gain = 2 ** rng.uniform(-settings.light, settings.light, 2)
     crop = np.clip(np.maximum(crop, 1e-4) ** gamma * gain + rng.uniform(-0.2, 0.2) * settings.light, 0, 1)
-    if rng.random() < settings.overexposure:
-        crop = np.minimum(crop * 2 ** rng.uniform(0.5, 1.7), 1)
     if rng.random() < settings.blur:
         small = max(int(size * rng.uniform(0.25, 0.75)), 8)
         crop = cv2.resize(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), (size, size))

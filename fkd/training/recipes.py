@@ -16,7 +16,7 @@ from fkd.training.config import TrainConfig
 _VARIED = Augmentation(
     rotation_deg=25, scale=0.17, shift=0.08, mirror=True, light=0.4, noise=0.04, blur=0.1, cover=0.25
 )
-_HARSH = replace(_VARIED, light=0.5, overexposure=0.15, blur=0.2, cover=0.35)
+_HARSH = replace(_VARIED, light=0.5, blur=0.2, cover=0.35)
 # Kaggle's pictures are taken whole.
 _KAGGLE: dict[str, Any] = {
     "data": "kaggle",
@@ -65,8 +65,10 @@ _STYLES = ["portraits68", "youtube_faces"]  # their labellers differ; photos are
 _IBUG68 = {"data": "youtube_faces+portraits68", "augmentation": _HARSH}
 _HEATMAP15: dict[str, Any] = {
     **_KAGGLE,
-    "epochs": 60,
-    "augmentation": replace(_HARSH, rotation_deg=20, scale=0.18, shift=0.1, noise=0.05, cover=0.45),
+    "epochs": 100,
+    "augmentation": Augmentation(
+        rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.35
+    ),
 }
 _RESNET = {
     **_KAGGLE,
@@ -91,7 +93,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "ibug68-small": (
         "68 points, a quarter of the parameters: for video and webcams",
-        {**_IBUG68, "model_args": {**_SMALL, "styles": _STYLES}, "epochs": 40},
+        {**_IBUG68, "model_args": {**_SMALL, "styles": _STYLES}},
     ),
     "heatmap68": (
         "68 points, heatmaps on a residual network with a top-down path",

@@ -16,9 +16,7 @@ from fkd.ui.explore.source import Source
 from fkd.ui.pictures import with_points
 
 # Strong enough to be seen; training has its own values.
-STRENGTHS = Augmentation(
-    rotation_deg=25, scale=0.2, shift=0.1, mirror=True, light=0.5, overexposure=1.0, noise=0.08, blur=1.0, cover=1.0
-)
+STRENGTHS = Augmentation(rotation_deg=25, scale=0.2, shift=0.1, mirror=True, light=0.5, noise=0.08, blur=1.0, cover=1.0)
 SWITCHES = tuple(item.name for item in fields(Augmentation))
 LEFT_COLOUR, RIGHT_COLOUR, MIDDLE_COLOUR = "#56B4E9", "#E69F00", "#FFFFFF"
 _SIDE_PX = 384
