@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from fkd import paths
+from fkd.data import SOURCES
+from tests.drawn import drawn_faces
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_BROWSERS = (
@@ -57,3 +59,13 @@ def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
 def data_root() -> Path:
     """Folder of the real faces; a test that uses it is marked `data`."""
     return paths.data_root().resolve()
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with empty ones for runs, results and weights, which are the ones in use; and the dataset `drawn`."""
+    for place in ("FKD_RUNS", "FKD_RESULTS", "FKD_WEIGHTS"):
+        monkeypatch.setenv(place, str(tmp_path / place))
+    (tmp_path / "FKD_WEIGHTS").mkdir()
+    monkeypatch.setitem(SOURCES, "drawn", drawn_faces)
+    return tmp_path

@@ -10,7 +10,6 @@ import torch
 
 from fkd.cli import main
 from fkd.crop import CropFrame
-from fkd.data import SOURCES
 from fkd.data.splits import fold_of
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import SPLITS, evaluate, in_split, predict_mean_shape, seen_in_training
@@ -24,15 +23,7 @@ from fkd.weights import Card, load_torch_model, save_weights
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
 CONFIG = get_recipe("mlp").with_settings(TINY_SETTINGS)
-
-
-@pytest.fixture(autouse=True)
-def places(monkeypatch, tmp_path):
-    for place in ("FKD_RUNS", "FKD_RESULTS", "FKD_WEIGHTS"):
-        monkeypatch.setenv(place, str(tmp_path / place))
-    (tmp_path / "FKD_WEIGHTS").mkdir()
-    monkeypatch.setitem(SOURCES, "drawn", drawn_faces)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("places")
 
 
 def weights(places, *changes, name="tiny", model="mlp"):

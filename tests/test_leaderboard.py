@@ -10,7 +10,6 @@ import pytest
 
 from fkd.cli import main
 from fkd.cli.train import add_arguments
-from fkd.data import SOURCES
 from fkd.errors import FkdError
 from fkd.evaluation.leaderboard import (
     MARKS,
@@ -32,16 +31,7 @@ from fkd.training.config import TrainConfig
 from fkd.training.recipes import RECIPES, get_recipe
 from fkd.training.run import RunFolder
 from fkd.weights import list_weights
-from tests.drawn import TINY_SETTINGS, drawn_faces
-
-
-@pytest.fixture
-def places(monkeypatch, tmp_path):
-    for place in ("FKD_RUNS", "FKD_RESULTS", "FKD_WEIGHTS"):
-        monkeypatch.setenv(place, str(tmp_path / place))
-    (tmp_path / "FKD_WEIGHTS").mkdir()
-    monkeypatch.setitem(SOURCES, "drawn", drawn_faces)
-    return tmp_path
+from tests.drawn import TINY_SETTINGS
 
 
 def train(name, recipe="mlp", *changes):

@@ -67,7 +67,7 @@ _HEATMAP15: dict[str, Any] = {
     **_KAGGLE,
     "epochs": 100,
     "augmentation": Augmentation(
-        rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.35
+        rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.25
     ),
 }
 _RESNET = {

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -49,14 +50,8 @@ def drawn_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             file.write(",".join(numbers) + "," + " ".join(map(str, image.ravel())) + "\n")
     places = {"DATA": root / "data", "CACHE": root / "cache", "WEIGHTS": root / "none", "NOTES": root / "notes"}
     places = {f"FKD_{name}": place for name, place in places.items()}
-    before = {name: os.environ.get(name) for name in places}
-    os.environ.update({name: str(place) for name, place in places.items()})
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+    with mock.patch.dict(os.environ, {name: str(place) for name, place in places.items()}):
+        yield
 
 
 @pytest.fixture

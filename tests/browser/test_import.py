@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -25,14 +26,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("adding")
     places = {"FKD_DATA": root / "data", "FKD_CACHE": root / "cache", "FKD_WEIGHTS": root / "none"}
     changed = {name: str(place) for name, place in places.items()} | {"HTTPS_PROXY": NOBODY, "https_proxy": NOBODY}
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
-    yield root / "data"
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+    with mock.patch.dict(os.environ, changed):
+        yield root / "data"
 
 
 @pytest.fixture
