@@ -216,7 +216,7 @@ def test_a_run_begins_with_the_dataset_that_is_looked_at(page: Page, explore: st
     page.get_by_role("button", name="Train on this").click()
     expect(page).to_have_url(re.compile(r"/train\?dataset=kaggle"))
     expect(page.get_by_text("kaggle · 15 points")).to_be_visible()
-    expect(page.get_by_role("radio", name="heatmap15")).to_be_checked()
+    expect(page.get_by_role("radio", name="heatmap15", exact=True)).to_be_checked()
 
 
 def test_the_page_fits_a_phone(page: Page, explore: str) -> None:
