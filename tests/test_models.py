@@ -4,7 +4,7 @@ import torch
 from fkd.errors import FkdError
 from fkd.losses import heatmap_loss, point_loss
 from fkd.models import MODELS, create_model, norm_to_px, px_to_norm
-from fkd.models.heatmap import cell_centres_norm, expectation
+from fkd.models.heatmap import Spread, cell_centres_norm, expectation
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -141,3 +141,21 @@ def test_unknown_network_names_the_known_ones():
 def test_an_argument_no_network_takes():
     with pytest.raises(FkdError, match="depth"):
         create_model("cnn5", 68, 128, depth=3)
+
+
+def test_the_spread_of_a_heatmap_is_its_entropy():
+    spread, logits = Spread(3), 4 * torch.randn(2, 3, 8, 8)
+    probabilities = logits.flatten(2).softmax(dim=-1)
+    assert not spread(logits, probabilities.view_as(logits)).any(), "nothing to begin with"
+    torch.nn.init.constant_(spread.weight, -2.0)
+    entropy = torch.distributions.Categorical(probabilities).entropy()
+    torch.testing.assert_close(spread(logits, probabilities.view_as(logits)), -2 * entropy)
+
+
+def test_weights_from_before_the_spread_score_as_they_did():
+    torch.manual_seed(0)
+    older, later = (create_model("heatmap", 15, 64, **SMALL["heatmap"]).eval() for _ in range(2))
+    torch.nn.init.ones_(later.spread_head.weight)
+    later.load_state_dict({name: value for name, value in older.state_dict().items() if "spread" not in name})
+    image = torch.rand(1, 1, 64, 64)
+    torch.testing.assert_close(later(image).point_logits, older(image).point_logits)
