@@ -5,12 +5,14 @@ Every function draws from the generator it is given, so that a batch can be draw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
 from fkd.options import option
+
+_COOLED = 0.4
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Augmentation:
     noise: float = option(0.0, "Largest deviation of grey noise, of 1", low=0, high=0.3)
     blur: float = option(0.0, "Share of pictures that lose resolution", low=0, high=1)
     cover: float = option(0.0, "Share of pictures partly covered by a box", low=0, high=1)
+
+    def cooled(self) -> Augmentation:
+        """Faces turned, sized and shifted less than half as much, and otherwise as before."""
+        geometry = {field: getattr(self, field) * _COOLED for field in ("rotation_deg", "scale", "shift")}
+        return replace(self, **geometry)
 
 
 def draw_maps(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fkd.augment import change_light, compose, cover, draw_maps, warp_images, warp_points
+from fkd.augment import Augmentation, change_light, compose, cover, draw_maps, warp_images, warp_points
 from fkd.crop import CropFrame, tight_boxes
 from fkd.data.dataset import Dataset
 from fkd.data.label_offsets import label_offsets_px
@@ -82,12 +82,13 @@ class FaceBatches:
         """Batches in an epoch; the last, smaller one is left out where there are others."""
         return max(len(self.images_u8) // self.config.batch_size, 1)
 
-    def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """One shuffled, augmented pass."""
+    def epoch(self, generator: torch.Generator, epoch: int = 0) -> Iterator[Batch]:
+        """One shuffled pass, augmented as in that epoch of the training."""
+        augmentation = self.config.augmentation_of(epoch)
         order = torch.randperm(len(self.images_u8), generator=generator, device=self.device)
         for i in range(len(self)):
             rows = order[i * self.config.batch_size : (i + 1) * self.config.batch_size]
-            yield self._augmented(rows, generator)
+            yield self._augmented(rows, generator, augmentation)
 
     def unchanged(self, which: np.ndarray) -> Batch:
         """The faces of some rows as they are."""
@@ -98,8 +99,8 @@ class FaceBatches:
         images = self._cut(rows, self.maps[rows])
         return Batch(images, px_to_norm(points, self.config.input_size), hidden, ~still, self._styles(rows))
 
-    def _augmented(self, rows: torch.Tensor, generator: torch.Generator) -> Batch:
-        size, augmentation = self.config.input_size, self.config.augmentation
+    def _augmented(self, rows: torch.Tensor, generator: torch.Generator, augmentation: Augmentation) -> Batch:
+        size = self.config.input_size
         changes, mirrored = draw_maps(len(rows), size, augmentation, generator)
         beside = int(len(rows) * self.config.negatives)  # rows are shuffled, so the first ones will do
         if beside:

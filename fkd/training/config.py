@@ -26,7 +26,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Network": ("model", "model_args", "start_from"),
     "Optimizer": ("optimizer", "schedule", "warm_up", "weight_decay", "clip_norm", "ema"),
     "Losses": ("heatmap_weight", "heatmap_sigma", "score_weight", "negatives"),
-    "Augmentation": ("augmentation",),
+    "Augmentation": ("augmentation", "cool_down"),
     "Machine": ("precision", "compile", "keep_every", "seed"),
 }
 
@@ -76,6 +76,12 @@ class TrainConfig:
     augmentation: Augmentation = field(
         default_factory=Augmentation, metadata={**_ANY, "help": "How pictures are changed"}
     )
+    cool_down: float = option(
+        0.0,
+        "Share of the epochs, the last ones, in which faces are turned, sized and shifted less than half as much",
+        low=0,
+        high=1,
+    )
     precision: str = option("auto", "Number format of the network", choices=("auto", "bf16", "fp16", "fp32"))
     compile: bool = option(False, "Compile the network before training: slow to start, then faster on GPUs")
     patience: int = option(
@@ -88,6 +94,11 @@ class TrainConfig:
     def crop(self) -> CropFrame:
         """Where the network's crop lies round a tight box."""
         return CropFrame(self.crop_scale, (0.0, self.crop_shift_y))
+
+    def augmentation_of(self, epoch: int) -> Augmentation:
+        """How pictures are changed in an epoch, counted from 0."""
+        cool = epoch >= round(self.epochs * (1 - self.cool_down))
+        return self.augmentation.cooled() if cool else self.augmentation
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -137,12 +148,17 @@ def _replace(settings: Any, name: str, text: str) -> Any:
     known = {f.name: f for f in dataclasses.fields(settings)}
     if name not in known or name == "augmentation":
         raise FkdError(f"Unknown setting {name!r}; known are {', '.join(known)}.")
-    changed = dataclasses.replace(settings, **{name: _parse(name, text, type(getattr(settings, name)))})
+    changed = dataclasses.replace(settings, **{name: _parse(name, text, _kind(known[name]))})
     try:
         check(changed)
     except ValueError as error:
         raise FkdError(f"{error}.") from None
     return changed
+
+
+def _kind(item: dataclasses.Field) -> type:
+    """The type of a setting, which a value such as 25 in place of 25.0 does not tell."""
+    return dict if item.default is dataclasses.MISSING else type(item.default)
 
 
 def _parse(name: str, text: str, kind: type) -> Any:

@@ -215,7 +215,7 @@ class Trainer:
         self.network.train()
         losses: list[float] = []
         unread: list[torch.Tensor] = []
-        for batch in self.train_faces.epoch(generator):
+        for batch in self.train_faces.epoch(generator, self.epoch):
             self.group.check()
             unread.append(self._step(batch.part(self.group.rows(len(batch))), progress.step))
             progress.count()
