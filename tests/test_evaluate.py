@@ -108,6 +108,18 @@ def test_the_floor_follows_the_box_where_faces_are_framed_by_one(places):
     assert rmse_px(floor, faces.points_px[rows]) < 0.5 < np.std(faces.points_px[rows, 0, 0])
 
 
+@pytest.mark.parametrize(("whole", "growth"), [("false", 200), ("true", 100)])
+def test_faces_whose_points_contradict_a_wrong_box_are_looked_at_again(places, monkeypatch, whole, growth):
+    """Off by 0.1 pixels, by 0.2 in a wrong box, and so by 0.3 where a second look starts from there."""
+
+    def predicted(model, faces, error=(0.0, 0.0, 1.0)):
+        return faces.points_px + np.array([0.1 if error == (0.0, 0.0, 1.0) else 0.2, 0])
+
+    monkeypatch.setattr("fkd.evaluation.evaluate.predict_dataset", predicted)
+    outcome = evaluate(weights(places, f"whole_picture={whole}"), drawn_faces(), "all")
+    assert outcome.summary["box_error_growth"] == pytest.approx(growth, abs=0.01)
+
+
 class FakePipeline:
     """Finds every other face, one pixel off, and something else beside it."""
 

@@ -540,13 +540,52 @@ class TestBatches:
         assert batch.points_norm[~batch.is_face].isnan().all()
         assert batch.points_norm[batch.is_face].isfinite().any(dim=(1, 2)).all()
 
+    def test_faces_are_less_turned_and_shifted_after_the_cool_down(self, config):
+        """Both epochs draw the same numbers, so every crop of the second lies closer to its unchanged place."""
+        config = config.with_settings(["negatives=0", "augmentation.mirror=false", "epochs=4", "cool_down=0.5"])
+        config = config.with_settings([f"augmentation.{name}" for name in ("rotation_deg=30", "scale=0", "shift=0.2")])
+        batches = FaceBatches(tiny_dataset(), config, torch.device("cpu"))
+        still = batches.unchanged(np.arange(len(tiny_dataset()))).points_norm
+
+        def furthest(epoch):
+            generator = torch.Generator().manual_seed(5)
+            order = torch.randperm(len(still), generator=torch.Generator().manual_seed(5))
+            drawn = torch.cat([batch.points_norm for batch in batches.epoch(generator, epoch)])
+            return (drawn - still[order[: len(drawn)]]).nan_to_num(0).abs().amax(dim=(1, 2))
+
+        hot, last_hot, cool = furthest(0), furthest(1), furthest(2)
+        assert torch.equal(hot, last_hot) and (cool < 0.6 * hot).all() and cool.min() > 0
+
     def test_an_epoch_is_drawn_again_exactly(self, config):
         batches = FaceBatches(tiny_dataset(), config, torch.device("cpu"))
         first, second = (list(batches.epoch(torch.Generator().manual_seed(3))) for _ in range(2))
         assert all(torch.equal(a.images, b.images) for a, b in zip(first, second, strict=True))
 
 
+def test_the_last_epochs_of_a_training_are_cool(config, monkeypatch):
+    told = []
+    monkeypatch.setattr(FaceBatches, "epoch", spied(FaceBatches.epoch, told))
+    config = config.with_settings(["epochs=3", "cool_down=0.34"])
+    loop.train(config, start(config, "cool"))
+    assert told == [0, 1, 2]
+    cool = [config.augmentation_of(epoch) != config.augmentation for epoch in told]
+    assert cool == [False, False, True]
+    assert config.with_settings(["cool_down=0"]).augmentation_of(2) == config.augmentation
+
+
+def spied(epoch_of, told):
+    def epoch(self, generator, epoch=0):
+        told.append(epoch)
+        return epoch_of(self, generator, epoch)
+
+    return epoch
+
+
 class TestConfig:
+    def test_a_whole_number_in_a_recipe_may_be_changed_to_another_number(self):
+        changed = get_recipe("ibug68").with_settings(["augmentation.rotation_deg=12.5"])
+        assert changed.augmentation.rotation_deg == 12.5
+
     @pytest.mark.parametrize("name", RECIPES)
     def test_a_recipe_survives_json(self, name):
         assert TrainConfig.from_dict(json.loads(json.dumps(get_recipe(name).as_dict()))) == get_recipe(name)
