@@ -67,8 +67,9 @@ def test_weights_trained_on_everything_have_no_test_faces(places):
     assert evaluate(model, drawn_faces(), "all", box_errors=False).seen > 0
 
 
-def test_the_progress_is_that_of_all_measurements_together(places):
-    model, heard = weights(places), []
+@pytest.mark.parametrize("whole", ["true", "false"])
+def test_the_progress_is_that_of_all_measurements_together(places, whole):
+    model, heard = weights(places, f"whole_picture={whole}"), []
     with listening(lambda what, share: heard.append((what, share))):
         evaluate(model, drawn_faces())
     assert {what for what, _ in heard} == {"measuring tiny on drawn"}

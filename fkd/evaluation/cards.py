@@ -147,14 +147,15 @@ def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None
     explained = (
         "NME is the mean point error in percent of the distance of the outer eye corners; FR@8 the share of faces "
         "above 8 %; AUC@8 the area under the cumulative error curve up to 8 %; RMSE is over all coordinates, for 68 "
-        "points of the face scaled to 96 px. True boxes lie round the labelled points; the detector's are those of "
-        "photos, and faces that it misses are left out."
+        "points of the face scaled to 96 px. True boxes lie round the labelled points, and so tell where these end; "
+        "the detector's are those of photos, and faces that it misses are left out."
     )
     parts = [["## Accuracy", "", several if folds > 1 else single], _table(heads, rows), [explained]]
     growth = {data: card.metrics[data].get("box_error_growth") for data in reached if data in card.metrics}
     told = ", ".join(f"{value:+.1f} % on {data}" for data, value in growth.items() if value is not None)
     if told:
-        parts.append([f"With true boxes shifted by 10 % and scaled by 15 %, NME grows by {told}."])
+        off = "With true boxes shifted by 10 % and scaled by 15 %, and second looks as in photos"
+        parts.append([f"{off}, NME grows by {told}."])
     datasets = list(reached)
     by_group = [[group, *(_group_cells(reached, group))] for group in card.schema.groups]
     parts.append(["NME % by group:", "", *_table(["group", *datasets], by_group)])

@@ -104,17 +104,20 @@ def evaluate(
 def _with_box_errors(model: LoadedModel, faces: Dataset, box_errors: tuple[BoxError, ...]) -> list[np.ndarray]:
     """What is predicted with true boxes, then with each error of them; the progress is that of the whole."""
     told = f"measuring {model.card.name} on {faces.name}"
-    predicted_px = []
-    for error in parts(told, (_NO_BOX_ERROR, *box_errors)):
-        seen_px = predict_dataset(model, faces, error)
-        predicted_px.append(seen_px if error == _NO_BOX_ERROR else _looked_at_again(model, faces, seen_px, error))
+    # Those who take whole pictures have no box that points could contradict.
+    times = (False,) if takes_whole_picture(model.card) else (False, True)
+    looks = [(_NO_BOX_ERROR, False), *((error, again) for error in box_errors for again in times)]
+    predicted_px: list[np.ndarray] = []
+    for error, again in parts(told, looks):
+        if again:
+            predicted_px[-1] = _looked_at_again(model, faces, predicted_px[-1], error)
+        else:
+            predicted_px.append(predict_dataset(model, faces, error))
     return predicted_px
 
 
 def _looked_at_again(model: LoadedModel, faces: Dataset, seen_px: np.ndarray, error: BoxError) -> np.ndarray:
     """The points with second ones, in the box round the first, where the first contradict the box that was given."""
-    if takes_whole_picture(model.card):
-        return seen_px
     level = np.zeros(len(faces))
     again = contradicted(_moved(tight_boxes(faces.points_px), error), level, tight_boxes(seen_px), level)
     if again.any():
