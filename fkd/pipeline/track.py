@@ -68,7 +68,7 @@ _CONFIRMING_LOOKS = 2
 class TrackOptions:
     """How faces are followed; out-of-range values raise `ValueError`."""
 
-    find_score: float = option(0.5, "How sure the network has to be of a new face.", low=0.0, high=1.0)
+    find_score: float = option(0.55, "How sure the network has to be of a new face.", low=0.0, high=1.0)
     keep_score: float = option(0.35, "A followed face that scores lower is lost.", low=0.0, high=1.0)
     doubt_s: float = option(
         0.25, "Seconds for which a followed face may score too low to be a new one.", low=0.0, high=5.0
