@@ -22,10 +22,10 @@ from fkd.pipeline.track import TrackedFace
 from fkd.schema import IBUG68, Schema
 
 # Eyes count as closed when they are open by less than this share of what is usual, both together and each
-# alone, and as open again above another. Networks see closed eyes half open, on real faces at 0.7 to 0.85 of
+# alone, and as open again above another. Networks see closed eyes half open, on real faces at 0.7 to 0.88 of
 # the usual, so a fall tells of a blink and not its end. It has to be deeper where openings are uneven: by so
 # many times what they usually change by from one frame to the next.
-_CLOSED, _EACH_CLOSED, _OPEN, _CHANGES = 0.86, 0.93, 0.93, 4.0
+_CLOSED, _EACH_CLOSED, _OPEN, _CHANGES = 0.9, 0.97, 0.93, 4.0
 _LONGEST_BLINK_S = 0.7
 _USUAL_MEMORY_S = 1.0
 _FORGOTTEN_S = 60.0  # no tracker gives a number back later

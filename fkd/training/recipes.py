@@ -61,10 +61,16 @@ _CNN5_68 = {
 }
 # Under 0.8 million parameters, half of the work: for video and webcams.
 _SMALL: dict[str, Any] = {"widths": [24, 48, 80, 96, 88], "fused": 56}
-# Labels of 68 points are many and noisy: small batches for many steps, and a cool-down for exactness in right boxes.
-_68: dict[str, Any] = {"batch_size": 32, "learning_rate": 1.5e-3, "ema": 0.999, "cool_down": 0.25}
 _STYLES = ["portraits68", "youtube_faces"]  # their labellers differ; photos are seen as portraits
-_IBUG68 = {**_68, "data": "youtube_faces+portraits68", "augmentation": _HARSH}
+# Small batches for many steps, and a cool-down for exactness in right boxes.
+_IBUG68 = {
+    "data": "youtube_faces+portraits68",
+    "batch_size": 32,
+    "learning_rate": 1.5e-3,
+    "ema": 0.999,
+    "cool_down": 0.25,
+    "augmentation": _HARSH,
+}
 _HEATMAP15: dict[str, Any] = {
     **_KAGGLE,
     "epochs": 100,
@@ -99,7 +105,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "heatmap68": (
         "68 points, heatmaps on a residual network with a top-down path",
-        {**_68, "data": "youtube_faces", "augmentation": _VARIED},
+        {"data": "youtube_faces", "augmentation": _VARIED},
     ),
     "heatmap15": ("15 points, the same on Kaggle's faces; rows with gaps are used too", _HEATMAP15),
     "heatmap15-small": (
