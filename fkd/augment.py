@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from fkd.options import option
 
-_COOLED = 0.4
+_COOLED = 0.4  # of the turns, sizes and shifts, after the cool-down
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def takes_whole_picture(self) -> bool:
+        """Whether the weights were trained on pictures that are crops already."""
+        return bool(self.training.get("config", {}).get("whole_picture"))
+
     def to_json(self) -> str:
         """The text that stands in the file's header."""
         stored = {**vars(self), "schema": self.schema.name, "crop": self.crop.as_dict()}

@@ -154,8 +154,8 @@ def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None
     growth = {data: card.metrics[data].get("box_error_growth") for data in reached if data in card.metrics}
     told = ", ".join(f"{value:+.1f} % on {data}" for data, value in growth.items() if value is not None)
     if told:
-        off = "With true boxes shifted by 10 % and scaled by 15 %, and second looks as in photos"
-        parts.append([f"{off}, NME grows by {told}."])
+        looks = "" if card.takes_whole_picture else " and second looks as in photos,"
+        parts.append([f"With true boxes shifted by 10 % and scaled by 15 %,{looks} NME grows by {told}."])
     datasets = list(reached)
     by_group = [[group, *(_group_cells(reached, group))] for group in card.schema.groups]
     parts.append(["NME % by group:", "", *_table(["group", *datasets], by_group)])

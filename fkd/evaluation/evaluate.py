@@ -105,7 +105,7 @@ def _with_box_errors(model: LoadedModel, faces: Dataset, box_errors: tuple[BoxEr
     """What is predicted with true boxes, then with each error of them; the progress is that of the whole."""
     told = f"measuring {model.card.name} on {faces.name}"
     # Those who take whole pictures have no box that points could contradict.
-    times = (False,) if takes_whole_picture(model.card) else (False, True)
+    times = (False,) if model.card.takes_whole_picture else (False, True)
     looks = [(_NO_BOX_ERROR, False), *((error, again) for error in box_errors for again in times)]
     predicted_px: list[np.ndarray] = []
     for error, again in parts(told, looks):
@@ -196,18 +196,13 @@ def crop_maps(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_
 
     Pictures that are crops already, as Kaggle's, are taken whole by weights trained on them so.
     """
-    if takes_whole_picture(model.card):
+    if model.card.takes_whole_picture:
         height, width = faces.images_u8.shape[1:]
         boxes = np.tile(np.array([-0.5, -0.5, width - 0.5, height - 0.5]), (len(faces), 1))
         frame = CropFrame(1.0)
     else:
         boxes, frame = tight_boxes(faces.points_px).astype(np.float64), model.card.crop
     return frame.matrices(_moved(boxes, box_error), model.card.input_size)
-
-
-def takes_whole_picture(card: Card) -> bool:
-    """Whether weights were trained on pictures that are crops already."""
-    return bool(card.training.get("config", {}).get("whole_picture"))
 
 
 def _moved(boxes_xyxy: np.ndarray, error: BoxError) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 from fkd.data.dataset import Dataset
 from fkd.data.kaggle import COORDINATES, SIDE, UNLABELLED, load_kaggle_test
 from fkd.errors import FkdError
-from fkd.evaluation.evaluate import predict_dataset, takes_whole_picture
+from fkd.evaluation.evaluate import predict_dataset
 from fkd.paths import written_aside
 from fkd.schema import KAGGLE15
 from fkd.weights import LoadedModel
@@ -34,7 +34,7 @@ def make_submission(model: LoadedModel, folder: Path) -> list[tuple[str, float]]
     Raises:
         FkdError: other weights, or files that are missing or do not fit together.
     """
-    if model.card.schema != KAGGLE15 or not takes_whole_picture(model.card):
+    if model.card.schema != KAGGLE15 or not model.card.takes_whole_picture:
         raise FkdError(f"{model.card.name} was not trained on Kaggle's pictures; take weights such as kaggle15.")
     _require_files(folder)
     asked = read_lookup(folder / LOOKUP)
