@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 
 from fkd.crop import tight_boxes
-from fkd.data import is_available, load_dataset, schema_of, synthetic
+from fkd.data import is_available, load_dataset, synthetic
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.disturb import DISTURBANCES
 from fkd.errors import FkdError
 from fkd.evaluation.assessment import KEPT_SHARES, Assessment
-from fkd.evaluation.cards import trained_on
-from fkd.evaluation.evaluate import evaluate, in_split, predict_with_scores
+from fkd.evaluation.evaluate import evaluate, in_split, predict_in_boxes, predict_with_scores, true_boxes
 from fkd.evaluation.failures import Failure, find_failures
 from fkd.evaluation.scores import error_by_score, mean_kept, ordered_share, ordered_share_within, share_of_ideal_gain
 from fkd.evaluation.standing import cumulative
-from fkd.evaluation.trials import boxes_without_face, disturbed, face_boxes, jittered_boxes, paste_boxes, spread
+from fkd.evaluation.trials import boxes_without_face, disturbed, jittered_boxes, paste_boxes, spread
 from fkd.metrics import eye_distances_px, face_nme, point_errors_px, summarise
 from fkd.pipeline.predict import Pipeline
-from fkd.progress import report, steps
+from fkd.progress import steps
+from fkd.schema import IBUG68
 from fkd.training.provenance import versions
 from fkd.weights import LoadedModel, find_weights, load_model, load_torch_model, onnx_hindrance, weights_digest
 
@@ -49,8 +49,7 @@ def assess(name: str) -> tuple[Assessment, list[Failure]]:
         FkdError: there are no such weights, their data is missing, or no face of it was held out.
     """
     path, model = find_weights(name), load_model(name, threads=1)
-    held_out = {data: _held_out(model, load_dataset(data)) for data in trained_on(model.card)}
-    exported = {"onnx": path.with_suffix(".onnx")} if onnx_hindrance(path) is None else {}
+    held_out = {data: _held_out(model, load_dataset(data)) for data in model.card.trained_on}
     everybody = np.concatenate([_framed(faces) for faces in held_out.values()])
     torch_model = load_torch_model(path)
     failures = find_failures(model)
@@ -59,7 +58,7 @@ def assess(name: str) -> tuple[Assessment, list[Failure]]:
         schema=model.card.schema.name,
         digest=weights_digest(path),
         parameters=sum(p.numel() for p in torch_model.network.parameters()),
-        megabytes={kind: round(p.stat().st_size / 1e6, 2) for kind, p in {"safetensors": path, **exported}.items()},
+        megabytes=megabytes_of(name),
         data={data: _measure(model, faces) for data, faces in held_out.items()},
         covered_synthetic=measure_covered(model, _synthetic_faces(model.card.schema.name)),
         face_score=_measure_face_score(model, held_out),
@@ -106,25 +105,21 @@ def _worth_of_scores(errors: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
 def measure_disturbances(model: LoadedModel, faces: Dataset) -> dict[str, Any]:
     """NME in percent of faces as they are and under the usual amount of each disturbance.
 
-    The faces' boxes are known, and they are predicted as those of photos are, but in the style of their dataset,
-    where weights know it: a face whose points contradict its box is looked at again, upright.
+    The faces' boxes are known, those of turned faces too, which turn about the middle. Faces are predicted as those
+    of photos are, but in the style of their dataset, where weights know it: a face whose points contradict its box
+    is looked at again, upright.
     """
-    pipelines = {source: Pipeline(model.with_style(source)) for source in np.unique(faces.sources).tolist()}
+    boxes = true_boxes(faces)
 
     def nme(which: Dataset, what: str) -> float:
-        rows = list(zip(which.sources.tolist(), which.images_u8, face_boxes(which), strict=True))
-        predicted = [_points(pipelines[source], image, box) for source, image, box in steps(what, rows)]
-        return _rounded(100 * face_nme(np.stack(predicted), which.points_px, which.schema).mean())
+        predicted_px = predict_in_boxes(model, which, boxes, what)
+        return _rounded(100 * face_nme(predicted_px, which.points_px, which.schema).mean())
 
     clean = nme(faces, "predicting faces as they are")
     under = {
         key: nme(disturbed(faces, key), f"disturbing by {DISTURBANCES[key].label.lower()}") for key in DISTURBANCES
     }
     return {"faces": len(faces), "clean": clean, **under}
-
-
-def _points(pipeline: Pipeline, image_gray_u8: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
-    return pipeline(np.repeat(image_gray_u8[..., None], 3, axis=2), boxes=box_xyxy[None])[0].points_px
 
 
 def measure_covered(model: LoadedModel, faces: Dataset) -> dict[str, float]:
@@ -145,30 +140,32 @@ def _synthetic_faces(schema_name: str) -> Dataset:
 
 
 def _measure_face_score(model: LoadedModel, held_out: dict[str, Dataset]) -> dict[str, Any]:
-    """How well the score of a face tells faces in jittered boxes from what is none."""
-    pipeline = Pipeline(model)
-    counts = np.diff(np.linspace(0, FACES_OF_TRIAL, len(held_out) + 1).round().astype(int))
+    """How well the score of a face tells faces in jittered boxes from what is none in the same pictures."""
+    pipeline, names = Pipeline(model), _sources_with_surroundings(held_out)
+    counts = np.diff(np.linspace(0, FACES_OF_TRIAL, len(names) + 1).round().astype(int))
     faces, others, kinds = [], [], []
-    for faces_of, count in zip(held_out.values(), counts, strict=True):
-        faces += _face_scores(pipeline, faces_of, *jittered_boxes(faces_of, int(count)))
-    pictures = [_pictures_with_surroundings(model, held_out, name) for name in _sources_with_surroundings(held_out)]
-    counts = np.diff(np.linspace(0, FACES_OF_TRIAL, len(pictures) + 1).round().astype(int))
-    for of, count in zip(pictures, counts, strict=True):
-        trial = boxes_without_face(of, int(count))
-        others += _face_scores(pipeline, of, trial.rows, trial.boxes_xyxy)
+    for name, count in zip(names, counts.tolist(), strict=True):
+        pictures = _pictures_with_surroundings(model, held_out, name)
+        faces += _face_scores(pipeline, pictures, *jittered_boxes(pictures, count))
+        trial = boxes_without_face(pictures, count)
+        others += _face_scores(pipeline, pictures, trial.rows, trial.boxes_xyxy)
         kinds += trial.kinds.tolist()
     named, numbers = np.unique(kinds, return_counts=True)
     auc = 100 * ordered_share(np.array(others), np.array(faces))
     return {
         "auc": _rounded(auc),
+        "of": names,
         "faces": len(faces),
         "others": dict(zip(named.tolist(), numbers.tolist(), strict=True)),
     }
 
 
 def _sources_with_surroundings(held_out: dict[str, Dataset]) -> list[str]:
-    """The datasets that the weights know, if their pictures show more than a face; else another that is at hand."""
-    own = [name for name in held_out if schema_of(name) == "ibug68"]
+    """The datasets that the weights know, if their pictures show more than a face; else another that is at hand.
+
+    Faces and others are taken from the same pictures: a score that tells datasets apart would be no merit.
+    """
+    own = [name for name, faces in held_out.items() if faces.schema is IBUG68]
     return own or [next(name for name in _SURROUNDINGS if is_available(name))]
 
 
@@ -195,11 +192,24 @@ def _framed(faces: Dataset) -> np.ndarray:
 
 
 def _measure_speed(name: str) -> dict[str, Any]:
-    from fkd.bench.predict import time_one_crop
+    from fkd.bench.predict import one_crop, time_in_turns
 
-    report("measuring speed", 0.0)
-    runtimes = ("onnx", "torch") if onnx_hindrance(name) is None else ("torch",)
-    return {**time_one_crop(name, runtimes), "processor": processor()}
+    return {
+        **time_in_turns({runtime: one_crop(name, runtime) for runtime in runtimes_of(name)}),
+        "processor": processor(),
+    }
+
+
+def runtimes_of(name: str) -> tuple[str, ...]:
+    """What can predict with weights here."""
+    return ("onnx", "torch") if onnx_hindrance(name) is None else ("torch",)
+
+
+def megabytes_of(name: str) -> dict[str, float]:
+    """Size of the weights, and of the exported network where there is one."""
+    kinds = ("safetensors", "onnx") if onnx_hindrance(name) is None else ("safetensors",)
+    path = find_weights(name)
+    return {kind: round(path.with_suffix(f".{kind}").stat().st_size / 1e6, 2) for kind in kinds}
 
 
 def processor() -> str:

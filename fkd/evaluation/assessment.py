@@ -38,7 +38,7 @@ class Assessment:
         covered_synthetic: `within`, the percentage of pairs of a covered and a visible point of the same face in
             which the covered one scores lower, `pairs`, and `fallen`, of covered points scored lower than
             without the box.
-        face_score: `auc`, `faces`, and the number of `others` of each kind.
+        face_score: `auc`; `of`, the datasets that both sides are from; `faces`; the number of `others` of each kind.
         failures: as `fkd.evaluation.failures.find_failures` gives them, without pictures.
         milliseconds: processor time of one crop on one thread, by runtime, and the `processor`.
         mean_face: (k, 2) mean of the held-out faces, in longer sides of the box round the points, centred.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.crop import CropFrame, cut, invert, tight_boxes, tight_boxes_from_points, transform
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.splits import BY_FOLD
@@ -28,6 +28,7 @@ from fkd.training.start import trained_with
 from fkd.weights import Card, LoadedModel
 
 SPLITS = ("test", "validation", "train", "published", "all")
+_SEEN = ("train", "validation")
 BOXES = ("true", "detect")
 BoxError = tuple[float, float, float]
 _NO_BOX_ERROR: BoxError = (0.0, 0.0, 1.0)
@@ -48,17 +49,20 @@ class Evaluation:
     Attributes:
         summary: every metric of `fkd.metrics.summarise`; with true boxes also `box_error_growth`, by how
             much NME grows, in percent of itself, when boxes are shifted by 10 % and scaled by 15 %, and faces
-            whose points contradict such a box are looked at again, as in photos; with the detector's also
-            `found`, the percentage of faces that it found, which alone are measured.
+            whose points contradict such a box are looked at once more, round these points (weights that take
+            whole pictures get them cut out by boxes for it, with all second looks of photos); with the
+            detector's also `found`, the percentage of faces that it found, which alone are measured.
         rows: indices of the faces measured.
         predicted_px: (n, k, 2) in the pixels of the dataset's pictures.
-        seen: how many of these faces the weights were trained on or chosen by.
+        seen: how many of these faces the weights learned from or were chosen by.
+        learned: how many of them they learned from.
     """
 
     summary: dict[str, Any]
     rows: np.ndarray
     predicted_px: np.ndarray
     seen: int
+    learned: int
 
 
 def evaluate(
@@ -91,43 +95,71 @@ def evaluate(
             raise FkdError(f"The detector finds no face in the pictures of {dataset.name}; measure with true boxes.")
         summary = {"found": round(100 * float(found.mean()), 2)}
         rows, faces, predicted_px = rows[found], faces.subset(found), predicted_px[found]
-        errors = []
     else:
-        predicted_px, *others_px = _with_box_errors(model, faces, _BOX_ERRORS if box_errors else ())
-        errors, summary = [_mean_nme(other_px, faces) for other_px in others_px], {}
+        predicted_px, summary = _with_box_errors(model, faces, _BOX_ERRORS if box_errors else ())
     summary = summarise(predicted_px, faces.points_px, faces.schema) | summary
-    if errors:
-        summary["box_error_growth"] = round(100 * float(np.mean(errors) / _mean_nme(predicted_px, faces) - 1), 2)
-    return Evaluation(summary, rows, predicted_px, int(seen_in_training(model.card, faces).sum()))
+    used = _used_in_training(model.card, faces)
+    return Evaluation(summary, rows, predicted_px, int(_either(used).sum()), int(used["train"].sum()))
 
 
-def _with_box_errors(model: LoadedModel, faces: Dataset, box_errors: tuple[BoxError, ...]) -> list[np.ndarray]:
-    """What is predicted with true boxes, then with each error of them; the progress is that of the whole."""
+def _with_box_errors(
+    model: LoadedModel, faces: Dataset, box_errors: tuple[BoxError, ...]
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Points in true boxes, and `box_error_growth` where there are errors; the progress is that of the whole."""
     told = f"measuring {model.card.name} on {faces.name}"
-    # Those who take whole pictures have no box that points could contradict.
-    times = (False,) if model.card.takes_whole_picture else (False, True)
-    looks = [(_NO_BOX_ERROR, False), *((error, again) for error in box_errors for again in times)]
-    predicted_px: list[np.ndarray] = []
+    if not model.card.takes_whole_picture:
+        predicted = _framed_by_boxes(told, model, faces, box_errors)
+        predicted_px = predicted[0]
+    else:  # for its figures; with boxes, and so with wrong ones, pictures are cut as photos are
+        boxes = true_boxes(faces)
+        looks = [_moved(boxes, error) for error in (_NO_BOX_ERROR, *box_errors)] if box_errors else []
+        predicted_px, *predicted = [
+            predict_dataset(model, faces) if look is None else predict_in_boxes(model, faces, look)
+            for look in parts(told, [None, *looks])
+        ]
+    if not box_errors:
+        return predicted_px, {}
+    true, *wrong = (np.nanmean(face_nme(points_px, faces.points_px, faces.schema)) for points_px in predicted)
+    return predicted_px, {"box_error_growth": round(100 * float(np.mean(wrong) / true - 1), 2)}
+
+
+def _framed_by_boxes(
+    told: str, model: LoadedModel, faces: Dataset, box_errors: tuple[BoxError, ...]
+) -> list[np.ndarray]:
+    """What is predicted in true boxes, then in boxes with each error, with second looks."""
+    looks = [(_NO_BOX_ERROR, False), *((error, again) for error in box_errors for again in (False, True))]
+    predicted: list[np.ndarray] = []
     for error, again in parts(told, looks):
         if again:
-            predicted_px[-1] = _looked_at_again(model, faces, predicted_px[-1], error)
+            predicted[-1] = _looked_at_again(model, faces, predicted[-1], error)
         else:
-            predicted_px.append(predict_dataset(model, faces, error))
-    return predicted_px
+            predicted.append(predict_dataset(model, faces, error))
+    return predicted
+
+
+def predict_in_boxes(
+    model: LoadedModel, faces: Dataset, boxes_xyxy: np.ndarray, what: str = "predicting points"
+) -> np.ndarray:
+    """(n, k, 2) float32 points, predicted as those of photos are in (n, 4) known boxes, in the dataset's style."""
+    from fkd.pipeline.predict import Pipeline  # which curation, that needs only true boxes, does without
+
+    pipelines = {source: Pipeline(model.with_style(source)) for source in np.unique(faces.sources).tolist()}
+    rows = list(zip(faces.sources.tolist(), faces.images_u8, boxes_xyxy, strict=True))
+    return np.stack(
+        [
+            pipelines[source](np.repeat(image_gray_u8[..., None], 3, axis=2), boxes=box[None])[0].points_px
+            for source, image_gray_u8, box in steps(what, rows)
+        ]
+    )
 
 
 def _looked_at_again(model: LoadedModel, faces: Dataset, seen_px: np.ndarray, error: BoxError) -> np.ndarray:
     """The points with second ones, in the box round the first, where the first contradict the box that was given."""
-    level = np.zeros(len(faces))
-    again = contradicted(_moved(tight_boxes(faces.points_px), error), level, tight_boxes(seen_px), level)
+    level, framed = np.zeros(len(faces)), replace(faces, points_px=seen_px)
+    again = contradicted(_moved(true_boxes(faces), error), level, true_boxes(framed), level)
     if again.any():
-        framed = replace(faces.subset(again), points_px=seen_px[again])
-        seen_px[again] = predict_dataset(model, framed)
+        seen_px[again] = predict_dataset(model, framed.subset(again))
     return seen_px
-
-
-def _mean_nme(predicted_px: np.ndarray, faces: Dataset) -> float:
-    return float(np.nanmean(face_nme(predicted_px, faces.points_px, faces.schema)))
 
 
 def predict_dataset(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
@@ -168,9 +200,8 @@ def detect_dataset(model: LoadedModel, faces: Dataset) -> np.ndarray:
 
     pipelines = {source: Pipeline(model.with_style(source)) for source in np.unique(faces.sources).tolist()}
     predicted_px = np.full(faces.points_px.shape, np.nan, np.float32)
-    true_boxes = tight_boxes(faces.points_px)
-    for row in steps("searching for faces", range(len(faces))):
-        true_box = true_boxes[row]
+    round_points = tight_boxes(faces.points_px)
+    for row, true_box in enumerate(steps("searching for faces", round_points)):
         candidates = pipelines[faces.sources[row]](np.repeat(faces.images_u8[row][..., None], 3, axis=2))
         boxes = np.array([tight_boxes(face.points_px) for face in candidates]).reshape(-1, 4)
         apart = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] - true_box[:2] - true_box[2:], axis=1) / 2
@@ -187,6 +218,8 @@ def predict_mean_shape(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -
     """
     maps = crop_maps(model, dataset)
     learned = in_split(model.card, dataset, "train")
+    if not model.card.takes_whole_picture:
+        learned &= dataset.complete  # boxes round a part of the points would frame these faces otherwise
     mean_shape = np.nanmean(transform(dataset.points_px[learned], invert(maps[learned])), axis=0)
     return transform(np.broadcast_to(mean_shape, (len(rows), *mean_shape.shape)), maps[rows])
 
@@ -201,8 +234,13 @@ def crop_maps(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_
         boxes = np.tile(np.array([-0.5, -0.5, width - 0.5, height - 0.5]), (len(faces), 1))
         frame = CropFrame(1.0)
     else:
-        boxes, frame = tight_boxes(faces.points_px).astype(np.float64), model.card.crop
+        boxes, frame = true_boxes(faces), model.card.crop
     return frame.matrices(_moved(boxes, box_error), model.card.input_size)
+
+
+def true_boxes(faces: Dataset) -> np.ndarray:
+    """(n, 4) float64 tight boxes of faces with every label, brow to chin and jaw to jaw, as those of photos are."""
+    return tight_boxes_from_points(faces.points_px.astype(np.float64), faces.schema)
 
 
 def _moved(boxes_xyxy: np.ndarray, error: BoxError) -> np.ndarray:
@@ -265,26 +303,44 @@ def seen_in_training(card: Card, faces: Dataset) -> np.ndarray:
     What the weights that they started from had seen counts too. Copies of a picture in a dataset of another
     name are recognised where the training data is at hand.
     """
-    seen = np.zeros(len(faces), bool)
+    return _either(_used_in_training(card, faces))
+
+
+def _either(masks: dict[str, np.ndarray]) -> np.ndarray:
+    return np.any(list(masks.values()), axis=0)
+
+
+def _used_in_training(card: Card, faces: Dataset) -> dict[str, np.ndarray]:
+    """(n,) bool each: faces that the weights learned from, `train`, and were chosen by, `validation`."""
+    used = {part: np.zeros(len(faces), bool) for part in _SEEN}
     for config in trained_with(card.training):
-        seen |= _seen_under(config, faces)
-    return seen
+        for part, mask in _used_under(config, faces).items():
+            used[part] |= mask
+    return used
 
 
-def _seen_under(config: TrainConfig, faces: Dataset) -> np.ndarray:
+def _used_under(config: TrainConfig, faces: Dataset) -> dict[str, np.ndarray]:
     own = np.isin(faces.sources, config.data.split("+"))
-    seen = own & ~_parts(config, faces)["test"]
+    used = {part: np.zeros(len(faces), bool) for part in _SEEN}
+    if own.any():
+        masks = _parts(config, faces)
+        used = {part: own & masks[part] for part in _SEEN}
     if not own.all():
-        seen[~own] = np.isin(_digests(faces.images_u8[~own]), _training_digests(config))
-    return seen
+        others, known = np.array(_digests(faces.images_u8[~own])), _digests_of(config)
+        for part in _SEEN:
+            used[part][~own] = np.isin(others, known[part])
+    return used
 
 
-def _training_digests(config: TrainConfig) -> list[str]:
-    digests: list[str] = []
+def _digests_of(config: TrainConfig) -> dict[str, list[str]]:
+    """Of the pictures in each part of the training data, as far as it is at hand."""
+    digests: dict[str, list[str]] = {part: [] for part in _SEEN}
     for name in config.data.split("+"):
-        with suppress(FkdError):  # not at hand here
+        with suppress(FkdError):
             known = load_dataset(name)
-            digests += _digests(known.images_u8[~_parts(config, known)["test"]])
+            masks = _parts(config, known)
+            for part in _SEEN:
+                digests[part] += _digests(known.images_u8[masks[part]])
     return digests
 
 

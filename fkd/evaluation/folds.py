@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from fkd.data import load_dataset
-from fkd.data.dataset import Dataset
 from fkd.data.splits import BY_FOLD, FOLDS, fold_of
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import predict_dataset, training_config
@@ -27,7 +28,7 @@ from fkd.paths import results_root, runs_root, written_aside
 from fkd.schema import Schema, get_schema
 from fkd.training.config import TrainConfig
 from fkd.training.provenance import fingerprint, versions
-from fkd.weights import LoadedModel, load_torch_model
+from fkd.weights import Card, LoadedModel, load_torch_model, read_card
 
 MEASURED = ("rmse_px", "nme", "nme_median", "nme_p90", "fr8", "auc8", "argmax_accuracy")
 
@@ -62,8 +63,12 @@ class FoldErrors:
     def mean_and_deviation(self, data: str) -> dict[str, tuple[float, float]]:
         """Mean and sample standard deviation over the folds of every metric of `MEASURED`."""
         folds = self.by_fold(data)
-        columns = {key: np.array([fold[key] for fold in folds]) for key in MEASURED}
-        return {k: (float(c.mean()), float(c.std(ddof=1)) if len(c) > 1 else 0.0) for k, c in columns.items()}
+        return {key: mean_and_deviation([fold[key] for fold in folds]) for key in MEASURED}
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation, which is 0 of a single value."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def folds_path(name: str) -> Path:
@@ -71,16 +76,34 @@ def folds_path(name: str) -> Path:
     return results_root() / "folds" / f"{name}.npz"
 
 
-def read_folds(name: str) -> FoldErrors:
-    """The stored errors; `FkdError` says which command makes them."""
+def folds_of(name_or_path: str | Path) -> FoldErrors:
+    """The stored errors of weights; `FkdError` says which command makes them."""
+    found = find_folds(read_card(name_or_path))
+    if found is None:
+        make = f"python -m fkd evaluate --weights {shlex.quote(str(name_or_path))} --folds {FOLDS} --retrain"
+        raise FkdError(f"The errors of {name_or_path} over five folds are not stored; make them with: {make}")
+    return found
+
+
+def find_folds(card: Card) -> FoldErrors | None:
+    """The stored errors of weights; None where there are none, or they are of other settings."""
+    found = read_folds(card.name)
+    if found is None:
+        return None
+    config = {key: value for key, value in card.training.get("config", {}).items() if key != "fold"}
+    stored = {key: value for key, value in found.about["config"].items() if key in config}
+    return found if stored == config else None
+
+
+def read_folds(name: str) -> FoldErrors | None:
+    """The errors stored under a name; None where there are none, `FkdError` for a damaged file."""
     path = folds_path(name)
     try:
         with np.load(path, allow_pickle=False) as stored:
             errors = FaceErrors(stored["errors_px"].astype(np.float32), stored["eyes_px"], stored["agrees"])
             return FoldErrors(errors, stored["folds"], stored["sources"], json.loads(str(stored["about"])))
     except FileNotFoundError:
-        make = f"python -m fkd evaluate --weights {name} --folds {FOLDS} --retrain"
-        raise FkdError(f"The errors of {name} over five folds are not stored; make them with: {make}") from None
+        return None
     except Exception as error:  # a damaged archive raises many kinds
         raise FkdError(f"{path} is damaged ({error}); take it from the repository again.") from None
 
@@ -105,7 +128,7 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     """Predict every face with the network that did not see it, after training the networks that are missing.
 
     Args:
-        weights: name of shipped weights, or a path to a run's, trained without one fold.
+        weights: as `--weights` names them, trained without one fold.
         device: what the others are trained on.
 
     Raises:
@@ -116,15 +139,22 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     config = training_config(model.card)
     if config is None or config.split != BY_FOLD or config.fold < 0:
         raise FkdError(f"{model.card.name} was not trained without a fold of five, so four more folds say nothing.")
-    dataset = load_dataset(config.data)
+    dataset, names = load_dataset(config.data), config.data.split("+")
     folds = fold_of(dataset.groups)
+    sources = np.array([names.index(source) for source in dataset.sources], np.uint8)
+    others = {
+        fold: (f"{model.card.name}-fold{fold}", dataclasses.replace(config, fold=fold))
+        for fold in np.unique(folds).tolist()
+        if fold != config.fold
+    }
+    for name, other in others.values():  # all of them before the first is trained
+        _check_run(name, other)
     predicted_px = np.full(dataset.points_px.shape, np.nan, np.float32)
     runs = {}
     for fold in np.unique(folds).tolist():
-        network = model if fold == config.fold else _network_of_fold(model.card.name, config, fold, device)
+        network = _trained(*others[fold], device) if fold in others else model
         runs[str(fold)] = network.card.training.get("run", network.card.name)
         predicted_px[folds == fold] = predict_dataset(network, dataset.subset(folds == fold))
-    names = config.data.split("+")
     about = {
         "name": model.card.name,
         "schema": dataset.schema.name,
@@ -135,35 +165,32 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
         "versions": versions(),
     }
     errors = FaceErrors.measure(predicted_px, dataset.points_px, dataset.schema)
-    return FoldErrors(errors, folds.astype(np.uint8), _source_indices(dataset, names), about)
+    return FoldErrors(errors, folds.astype(np.uint8), sources, about)
 
 
-def _source_indices(dataset: Dataset, names: list[str]) -> np.ndarray:
-    return np.array([names.index(source) for source in dataset.sources], np.uint8)
-
-
-def _network_of_fold(name: str, config: TrainConfig, fold: int, device: str) -> LoadedModel:
-    """The network trained without a fold: a finished run's, or one trained now, from where it was left."""
-    from fkd.training.launch import turn, view
-    from fkd.training.loop import train
-
-    folder = _run_of_fold(f"{name}-fold{fold}", dataclasses.replace(config, fold=fold))
-    if view(folder.name).state != "finished":
-        with turn(folder, device):
-            train(TrainConfig.from_dict(folder.read_config()), folder, device, resume=True)
-    if view(folder.name).state != "finished":
-        raise FkdError(f"The training of {folder.name} was stopped; the same command goes on with it.")
-    return load_torch_model(folder.weights)
-
-
-def _run_of_fold(name: str, config: TrainConfig) -> Any:
+def _check_run(name: str, config: TrainConfig) -> None:
+    """`FkdError` where a run of this name has other settings."""
     from fkd.training.run import RunFolder
 
-    if not (runs_root() / name / "config.json").is_file():
-        folder = RunFolder.create(name)
-        folder.write_config(config.as_dict())
-        return folder
-    folder = RunFolder.open(name)
-    if TrainConfig.from_dict(folder.read_config()) != config:
+    if _exists(name) and TrainConfig.from_dict(RunFolder.open(name).read_config()) != config:
         raise FkdError(f"The run {name!r} has other settings than these weights; delete or rename it.")
-    return folder
+
+
+def _exists(name: str) -> bool:
+    return (runs_root() / name / "config.json").is_file()
+
+
+def _trained(name: str, config: TrainConfig, device: str) -> LoadedModel:
+    """The network of a run: a finished one's, or trained now, from where it was left."""
+    from fkd.training.begin import new_run
+    from fkd.training.launch import turn, view
+    from fkd.training.loop import train
+    from fkd.training.run import RunFolder
+
+    folder = RunFolder.open(name) if _exists(name) else new_run(name, config)
+    if view(name).state != "finished":
+        with turn(folder, device):
+            train(config, folder, device, resume=True)
+    if view(name).state != "finished":
+        raise FkdError(f"The training of {name} was stopped; the same command goes on with it.")
+    return load_torch_model(folder.weights)

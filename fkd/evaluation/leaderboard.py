@@ -15,16 +15,16 @@ import json
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from fkd.errors import FkdError
 from fkd.paths import results_root, written_aside
-from fkd.progress import steps
 
 if TYPE_CHECKING:
+    from fkd.bench.predict import Side
     from fkd.training.run import RunFolder
     from fkd.weights import Card
 
@@ -171,15 +171,35 @@ def add_result(folder: RunFolder) -> Path:
 
 
 def add_times() -> list[Path]:
-    """Measure how long the network of every result takes for one crop, all on this machine, and write their files."""
-    from fkd.bench.predict import time_network
+    """Measure how long every result's network and all shipped weights take for one crop; write their files and cards.
 
-    written = []
-    for result in steps("measuring speed", [read_result(name) for name in result_names()]):
-        config = result["config"]
-        spent = time_network(config["model"], result["schema"], config["input_size"], config["model_args"])
-        written.append(_write_result({**result, "milliseconds": spent}))
+    All take turns on this machine, so that the table and the cards can be compared.
+    """
+    from fkd.bench.predict import one_crop, time_in_turns
+    from fkd.evaluation.assess import megabytes_of, processor, runtimes_of
+    from fkd.evaluation.assessment import find_assessment, write_assessment
+    from fkd.evaluation.cards import write_card
+    from fkd.weights import list_weights
+
+    results = {name: read_result(name) for name in result_names()}
+    assessments = {name: found for name in list_weights() if (found := find_assessment(name))}
+    sides: dict[tuple[str, str], Side] = {(name, ""): _untrained(result) for name, result in results.items()}
+    sides |= {(name, runtime): one_crop(name, runtime) for name in assessments for runtime in runtimes_of(name)}
+    spent = time_in_turns(sides)
+    written = [_write_result({**result, "milliseconds": spent[name, ""]}) for name, result in results.items()]
+    for name, found in assessments.items():
+        milliseconds = {**{runtime: spent[name, runtime] for runtime in runtimes_of(name)}, "processor": processor()}
+        written.append(write_assessment(replace(found, milliseconds=milliseconds, megabytes=megabytes_of(name))))
+        written.append(write_card(name))
     return written
+
+
+def _untrained(result: dict[str, Any]) -> Side:
+    """Predicts one crop with the network of a result, whose weights need not be here."""
+    from fkd.bench.predict import one_crop_untrained
+
+    config = result["config"]
+    return one_crop_untrained(config["model"], result["schema"], config["input_size"], config["model_args"])
 
 
 def _write_result(result: dict[str, Any]) -> Path:
@@ -190,16 +210,17 @@ def _write_result(result: dict[str, Any]) -> Path:
 
 
 def _measured(folder: RunFolder) -> dict[str, Any]:
-    from fkd.bench.predict import time_network
+    from fkd.bench.predict import time_in_turns
     from fkd.data import load_dataset
     from fkd.training.provenance import fingerprint
     from fkd.weights import load_torch_model
 
-    if not folder.weights.is_file():
+    epochs = folder.read_epochs()
+    if not epochs or not folder.weights.is_file():
         raise FkdError(f"The run {folder.name!r} has no weights yet; wait for its first epoch.")
-    model, epochs, made_with = load_torch_model(folder.weights), folder.read_epochs(), folder.read_made_with()
+    model, made_with = load_torch_model(folder.weights), folder.read_made_with()
     config = folder.read_config()
-    return {
+    result = {
         "name": folder.name,
         "recipe": config["recipe"],
         "schema": model.card.schema.name,
@@ -214,14 +235,12 @@ def _measured(folder: RunFolder) -> dict[str, Any]:
         "config": config,
         "config_hash": config_hash(config),
         "data_hash": made_with.get("data_hash") or fingerprint(load_dataset(config["data"])),
-        "milliseconds": time_network(
-            config["model"], model.card.schema.name, config["input_size"], model.card.model_args
-        ),
         "commit": made_with.get("commit"),
         "versions": model.card.training["versions"],
         "measured": {data: _measure(model, data) for data in config["data"].split("+")},
         "history": history_of(epochs),
     }
+    return {**result, "milliseconds": time_in_turns({"": _untrained(result)})[""]}
 
 
 def _measure(model: Any, data: str) -> dict[str, Any]:
@@ -244,10 +263,21 @@ def find_history(name_or_path: str | Path, card: Card) -> dict[str, list[float |
 
     if epochs := RunFolder(find_weights(name_or_path).parent).read_epochs():
         return history_of(epochs)
+    stored = _result_of(card)
+    return stored["history"] if stored else None
+
+
+def rows_of(card: Card) -> list[Row]:
+    """The rows of the training that made weights, one for each dataset; none where it is not in the table."""
+    stored = _result_of(card)
+    return _rows(stored, {}) if stored else []
+
+
+def _result_of(card: Card) -> dict[str, Any] | None:
     run = card.training.get("run", card.name)
     stored = read_result(run) if run in result_names() else {}
     same = stored.get("config_hash") == config_hash(card.training.get("config", {}))
-    return stored["history"] if same else None
+    return stored if same else None
 
 
 def history_of(epochs: Sequence[dict[str, Any]]) -> dict[str, list[float | None]]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from fkd.evaluation.assessment import CURVE_NME, Assessment, find_assessment
-from fkd.evaluation.folds import MEASURED, FoldErrors, folds_path, read_folds
-from fkd.weights import Card, read_card
+from fkd.evaluation.folds import FoldErrors, find_folds, mean_and_deviation
+from fkd.weights import read_card
 
 _TABLES = ("nme_by_group", "nme_by_keypoint")
 
@@ -49,16 +49,6 @@ def standing(name_or_path: str | Path) -> dict[str, Standing]:
     return {data: _of_one(data, metrics, found) for data, metrics in card.metrics.items()}
 
 
-def find_folds(card: Card) -> FoldErrors | None:
-    """The stored errors of five folds; None where there are none, or they are of other settings than the weights."""
-    if not folds_path(card.name).is_file():
-        return None
-    found = read_folds(card.name)
-    config = {key: value for key, value in card.training.get("config", {}).items() if key != "fold"}
-    stored = {key: value for key, value in found.about["config"].items() if key in config}
-    return found if stored == config else None
-
-
 def _of_one(data: str, metrics: dict[str, Any], found: Assessment | None) -> Standing:
     if found is None or data not in found.data:
         return Standing(metrics["faces"], 1, metrics, {}, [])
@@ -68,13 +58,10 @@ def _of_one(data: str, metrics: dict[str, Any], found: Assessment | None) -> Sta
 
 def _over_folds(found: FoldErrors, data: str) -> Standing:
     folds = found.by_fold(data)
-    columns = {key: np.array([fold[key] for fold in folds]) for key in MEASURED}
-    mean: dict[str, Any] = {key: float(column.mean()) for key, column in columns.items()}
-    deviation: dict[str, Any] = {key: _deviation(column) for key, column in columns.items()}
+    mean, deviation = _parted(found.mean_and_deviation(data))
     for table in _TABLES:
-        parts = {part: np.array([fold[table][part] for fold in folds]) for part in folds[0][table]}
-        mean[table] = {part: float(column.mean()) for part, column in parts.items()}
-        deviation[table] = {part: _deviation(column) for part, column in parts.items()}
+        parts = {part: mean_and_deviation([fold[table][part] for fold in folds]) for part in folds[0][table]}
+        mean[table], deviation[table] = _parted(parts)
     here = (found.sources == found.about["data"].index(data)) & found.errors.complete
     curve = cumulative(100 * found.errors.subset(here).nme)
     return Standing(int(here.sum()), len(folds), mean, deviation, curve)
@@ -85,5 +72,6 @@ def cumulative(nme: np.ndarray) -> list[float]:
     return np.round(100 * np.searchsorted(np.sort(nme), CURVE_NME, "right") / len(nme), 3).tolist()
 
 
-def _deviation(column: np.ndarray) -> float:
-    return float(column.std(ddof=1)) if len(column) > 1 else 0.0
+def _parted(figures: dict[str, tuple[float, float]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Means and deviations by themselves."""
+    return {key: mean for key, (mean, _) in figures.items()}, {key: spread for key, (_, spread) in figures.items()}

@@ -16,7 +16,6 @@ from fkd.data.kaggle import COORDINATES, SIDE, UNLABELLED, load_kaggle_test
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import predict_dataset
 from fkd.paths import written_aside
-from fkd.schema import KAGGLE15
 from fkd.weights import LoadedModel
 
 LOOKUP = "IdLookupTable.csv"
@@ -28,13 +27,13 @@ def make_submission(model: LoadedModel, folder: Path) -> list[tuple[str, float]]
     """Row number and coordinate in pixels of the 96x96 picture, within the frame, in the order of the table.
 
     Args:
-        model: weights of 15 points that were trained on whole pictures.
+        model: weights that were trained on Kaggle's pictures, taken whole.
         folder: holds the competition's `test.zip` (or `test.csv`) and `IdLookupTable.csv`.
 
     Raises:
         FkdError: other weights, or files that are missing or do not fit together.
     """
-    if model.card.schema != KAGGLE15 or not model.card.takes_whole_picture:
+    if "kaggle" not in model.card.trained_on or not model.card.takes_whole_picture:
         raise FkdError(f"{model.card.name} was not trained on Kaggle's pictures; take weights such as kaggle15.")
     _require_files(folder)
     asked = read_lookup(folder / LOOKUP)

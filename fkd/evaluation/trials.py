@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fkd.crop import tight_boxes
 from fkd.data.dataset import Dataset
 from fkd.disturb import DISTURBANCES, turn_matrix
+from fkd.evaluation.evaluate import true_boxes
 from fkd.pipeline.detect import HaarDetector, HaarOptions
-from fkd.pipeline.framing import tight_boxes_from_points
 from fkd.progress import report, steps
 
 SHIFT, SCALE = 0.1, 0.15  # how far boxes are off, in sides of the box and as a share of it
@@ -45,13 +44,6 @@ class Covered:
     visible: np.ndarray
 
 
-def face_boxes(faces: Dataset) -> np.ndarray:
-    """(n, 4) tight boxes, brow to chin and jaw to jaw, of faces with every label."""
-    if len(faces.schema) == 68:
-        return tight_boxes(faces.points_px).astype(np.float64)
-    return tight_boxes_from_points(faces.points_px.astype(np.float64), faces.schema)
-
-
 def spread(faces: Dataset, most: int) -> Dataset:
     """At most so many of the faces, evenly spread over them."""
     return faces.subset(np.unique(np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)))
@@ -66,7 +58,7 @@ def disturbed(faces: Dataset, name: str, seed: int = 0) -> Dataset:
         seed: of noise and places; the same for all weights.
     """
     disturbance, rng = DISTURBANCES[name], np.random.default_rng(seed)
-    boxes = face_boxes(faces)
+    boxes = true_boxes(faces)
     images = [disturbance.apply(*pair, disturbance.usual, rng) for pair in zip(faces.images_u8, boxes, strict=True)]
     points = faces.points_px
     if name == "turn":
@@ -78,7 +70,7 @@ def disturbed(faces: Dataset, name: str, seed: int = 0) -> Dataset:
 def paste_boxes(faces: Dataset, seed: int = 0) -> Covered:
     """Paste a box over a part of every face: in turn of one grey, of noise, and of a piece of another picture."""
     rng = np.random.default_rng(seed)
-    images, boxes = faces.images_u8.copy(), face_boxes(faces)
+    images, boxes = faces.images_u8.copy(), true_boxes(faces)
     inside = np.zeros(faces.points_px.shape[:2], bool)
     outside = inside.copy()
     for i, (box, points) in enumerate(zip(boxes, faces.points_px, strict=True)):
@@ -109,7 +101,7 @@ def jittered_boxes(faces: Dataset, count: int, seed: int = 0) -> tuple[np.ndarra
     """(count,) rows, evenly spread, and (count, 4) their tight boxes shifted and scaled as a detector might."""
     rng = np.random.default_rng(seed)
     rows = np.linspace(0, len(faces) - 1, count).round().astype(int)
-    boxes = face_boxes(faces)[rows]
+    boxes = true_boxes(faces)[rows]
     side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + side * rng.uniform(-SHIFT, SHIFT, (count, 2))
     half = (boxes[:, 2:] - boxes[:, :2]) / 2 * rng.uniform(1 - SCALE, 1 + SCALE, (count, 1))
@@ -138,7 +130,7 @@ def boxes_without_face(pictures: Dataset, count: int, seed: int = 0) -> NoFaces:
     many; the others are in equal parts background without a bit of the face, and parts of it.
     """
     rng = np.random.default_rng(seed)
-    faces = face_boxes(pictures)
+    faces = true_boxes(pictures)
     hits = list(_false_hits(pictures, faces, count // 3))
     found = [(row, box, "false hit") for row, box in hits]
     kinds = ("background", "part")
