@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fkd.augment import Augmentation, change_light, compose, cover, draw_maps, warp_images, warp_points
-from fkd.crop import CropFrame, tight_boxes
+from fkd.crop import CropFrame, tight_boxes_from_points
 from fkd.data.dataset import Dataset
 from fkd.data.label_offsets import label_offsets_px
 from fkd.models import px_to_norm
@@ -52,7 +52,7 @@ class Batch:
 def input_maps(dataset: Dataset, frame: CropFrame | None, size: int) -> np.ndarray:
     """(n, 2, 3) maps from a network's crop to the dataset's pictures; without a frame the whole picture."""
     if frame is not None:
-        return frame.matrices(tight_boxes(dataset.points_px), size)
+        return frame.matrices(tight_boxes_from_points(dataset.points_px, dataset.schema), size)
     height, width = dataset.images_u8.shape[1:]
     step = max(height, width) / size
     offset = np.array([width - 1, height - 1]) / 2 - step * (size - 1) / 2

@@ -13,12 +13,14 @@ from typing import Any
 from fkd.augment import Augmentation
 from fkd.crop import CropFrame
 from fkd.data.missing import TREATMENTS
-from fkd.data.splits import SPLITS
+from fkd.data.splits import BY_FOLD, FOLDS, SPLIT_WAYS, SPLITS
 from fkd.errors import FkdError
 from fkd.models import MODELS
 from fkd.options import check, option
 
-_ANY = {"choices": None, "low": None, "high": None, "label": None}
+_ANY = {"choices": None, "low": None, "high": None, "label": None, "only": None}
+# The networks that have heatmaps, from which scores come.
+_WITH_HEATMAPS = ("model", tuple(name for name, network in MODELS.items() if network.gives_scores))
 # Headings under which a form folds settings away; those that are in none are always shown.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Split": ("split", "fold", "test_share", "split_seed", "validation_share"),
@@ -27,7 +29,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Optimizer": ("optimizer", "schedule", "warm_up", "weight_decay", "clip_norm", "ema"),
     "Losses": ("heatmap_weight", "heatmap_sigma", "score_weight", "negatives"),
     "Augmentation": ("augmentation", "cool_down"),
-    "Machine": ("precision", "compile", "keep_every", "seed"),
+    "Machine": ("precision", "keep_every", "seed", "compile"),
 }
 
 
@@ -38,41 +40,120 @@ class TrainConfig:
     recipe: str = option("heatmap68", "Name of the recipe these settings come from")
     data: str = option("youtube_faces", "Datasets, joined with +")
     split: str = option(
-        "fold", "What is held out: a fold of groups by name; or drawn by group or at random; or files", choices=SPLITS
+        BY_FOLD,
+        "What is held out: a fold of groups by name; or drawn by group or at random; or files",
+        choices=SPLITS,
+        label="Held out as test",
     )
-    fold: int = option(0, "Fold held out as test; -1 trains on all", low=-1, high=4)
-    test_share: float = option(0.2, "Share of the faces held out as test, where it is drawn", low=0, high=0.9)
-    split_seed: int = option(0, "Where the drawing of a split starts", low=0, high=2**31 - 1)
-    validation_share: float = option(0.05, "Share of the training groups that is only watched", low=0, high=0.5)
+    fold: int = option(0, "Fold held out as test; -1 trains on all", low=-1, high=FOLDS - 1, only=("split", (BY_FOLD,)))
+    test_share: float = option(
+        0.2,
+        "Share of the faces held out as test, where it is drawn by group or at random",
+        low=0,
+        high=0.9,
+        label="Share for testing",
+        only=("split", ("group", "random")),
+    )
+    split_seed: int = option(
+        0,
+        "Where the drawing of a split starts; a fold follows from names alone",
+        low=0,
+        high=2**31 - 1,
+        label="Seed of the split",
+        only=("split", SPLIT_WAYS),
+    )
+    validation_share: float = option(
+        0.05, "Share of the training groups that is only watched", low=0, high=0.5, label="Share for validation"
+    )
     missing: str = option("mask", "What is done about missing labels", choices=TREATMENTS, label="Missing labels")
     notes: bool = option(
         False,
         "Leave faces out that are flagged on the Explore page, and learn from the points corrected there",
         label="Heed my notes",
     )
-    model: str = option("heatmap", "Network", choices=tuple(MODELS))
-    model_args: dict = field(default_factory=dict, metadata={**_ANY, "help": "Arguments of the network, as JSON"})
-    start_from: str = option("", "Weights to start from; parts that do not fit start anew, like all of them without")
-    input_size: int = option(128, "Side of the crop the network sees, in pixels", low=32, high=512)
-    crop_scale: float = option(1.3, "Side of the crop in longer sides of the tight box", low=1, high=3)
-    crop_shift_y: float = option(0.0, "Offset of the crop's centre below the box's, in longer sides", low=-1, high=1)
+    model: str = option("heatmap", "Kind of network", choices=tuple(MODELS), label="Network")
+    model_args: dict = field(
+        default_factory=dict,
+        metadata={
+            **_ANY,
+            "help": "What the network is made with, as JSON; {} for its defaults",
+            "label": "Network's arguments",
+        },
+    )
+    start_from: str = option(
+        "",
+        "Name of weights to start from; parts that do not fit start anew, like all of them without",
+        label="Start from weights",
+    )
+    input_size: int = option(
+        128, "Side of the crop the network sees, in pixels", low=32, high=512, label="Input size (px)"
+    )
+    crop_scale: float = option(
+        1.3,
+        "Side of the crop in longer sides of the tight box; with whole pictures, of the crop in other photos later",
+        low=1,
+        high=3,
+        label="Size of the crop",
+    )
+    crop_shift_y: float = option(
+        0.0,
+        "How far the crop's centre lies below the box's, in longer sides; with whole pictures, in other photos later",
+        low=-1,
+        high=1,
+        label="Crop lowered by",
+    )
     whole_picture: bool = option(False, "Take the whole picture as the crop (Kaggle's faces are crops already)")
     epochs: int = option(60, "Passes over the training faces", low=1, high=10_000)
     batch_size: int = option(64, "Faces in each step", low=2, high=4096)
-    optimizer: str = option("adamw", "Optimiser", choices=("adam", "adamw"))
+    optimizer: str = option("adamw", "How steps follow from gradients", choices=("adam", "adamw"))
     learning_rate: float = option(2e-3, "Highest learning rate", low=1e-6, high=1.0)
-    schedule: str = option("one_cycle", "Course of the learning rate", choices=("one_cycle", "constant"))
-    warm_up: float = option(0.1, "Share of the training in which the learning rate rises", low=0, high=0.9)
-    weight_decay: float = option(0.02, "Decay of the parameters (adamw)", low=0, high=1)
-    clip_norm: float = option(5.0, "Largest norm of the gradient; 0 for none", low=0, high=1000)
+    schedule: str = option(
+        "one_cycle", "Course of the learning rate", choices=("one_cycle", "constant"), label="Course of the rate"
+    )
+    warm_up: float = option(
+        0.1, "Share of the training in which the learning rate rises", low=0, high=0.9, label="Warm-up"
+    )
+    weight_decay: float = option(0.02, "Decay of the parameters (adamw)", low=0, high=1, only=("optimizer", ("adamw",)))
+    clip_norm: float = option(5.0, "Largest norm of the gradient; 0 for none", low=0, high=1000, label="Gradient limit")
     ema: float = option(
-        0.998, "Decay of the running mean of the parameters; 0 for none", low=0, high=0.99999, label="EMA"
+        0.998,
+        "Decay of the running mean of the parameters; 0 for none",
+        low=0,
+        high=0.99999,
+        label="Averaging (EMA)",
     )
     loss: str = option("log", "Loss on the points", choices=("mse", "l1", "wing", "log"))
-    heatmap_weight: float = option(0.5, "Weight of the cross-entropy on heatmaps; 0 for none", low=0, high=10)
-    heatmap_sigma: float = option(1.0, "Deviation of the heatmaps' Gaussian, in cells", low=0.3, high=5)
-    score_weight: float = option(0.2, "Weight of the losses on point and face scores; 0 for none", low=0, high=10)
-    negatives: float = option(0.12, "Share of each batch cut beside the face, to learn the scores", low=0, high=0.5)
+    heatmap_weight: float = option(
+        0.5,
+        "Weight of the cross-entropy on heatmaps; 0 for none",
+        low=0,
+        high=10,
+        label="Weight of heatmaps",
+        only=_WITH_HEATMAPS,
+    )
+    heatmap_sigma: float = option(
+        1.0,
+        "Deviation of the heatmaps' Gaussian, in cells",
+        low=0.3,
+        high=5,
+        label="Spread of heatmaps",
+        only=_WITH_HEATMAPS,
+    )
+    score_weight: float = option(
+        0.2,
+        "Weight of the losses on point and face scores; 0 for none",
+        low=0,
+        high=10,
+        label="Weight of scores",
+        only=_WITH_HEATMAPS,
+    )
+    negatives: float = option(
+        0.12,
+        "Share of each batch cut beside the face, to learn the scores; 0 for networks without scores",
+        low=0,
+        high=0.5,
+        label="Crops beside the face",
+    )
     augmentation: Augmentation = field(
         default_factory=Augmentation, metadata={**_ANY, "help": "How pictures are changed"}
     )
@@ -81,13 +162,22 @@ class TrainConfig:
         "Share of the epochs, the last ones, in which faces are turned, sized and shifted less than half as much",
         low=0,
         high=1,
+        label="Cool-down",
     )
     precision: str = option("auto", "Number format of the network", choices=("auto", "bf16", "fp16", "fp32"))
-    compile: bool = option(False, "Compile the network before training: slow to start, then faster on GPUs")
-    patience: int = option(
-        0, "Epochs without a better validation NME after which to stop; 0 for never", low=0, high=1000
+    compile: bool = option(
+        False, "Compile the network before training: slow to start, then faster on GPUs", label="Compile first"
     )
-    keep_every: int = option(0, "Epochs between kept snapshots of the weights; 0 for none", low=0, high=1000)
+    patience: int = option(
+        0,
+        "Epochs without a better validation NME after which to stop; 0 for never",
+        low=0,
+        high=1000,
+        label="Patience (epochs)",
+    )
+    keep_every: int = option(
+        0, "Epochs between kept snapshots of the weights; 0 for none", low=0, high=1000, label="Snapshot every (epochs)"
+    )
     seed: int = option(0, "Where all randomness starts", low=0, high=2**31 - 1)
 
     @property
@@ -107,12 +197,14 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> TrainConfig:
         """The inverse of `as_dict`; unknown fields raise `FkdError`."""
-        unknown = set(stored) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise FkdError(f"Unknown settings {', '.join(sorted(unknown))}; see python -m fkd train --help.")
         stored = dict(stored)
-        if isinstance(stored.get("augmentation"), dict):
-            stored["augmentation"] = Augmentation(**stored["augmentation"])
+        unknown = _unknown(stored, cls)
+        if isinstance(augmentation := stored.get("augmentation"), dict):
+            unknown += [f"augmentation.{name}" for name in _unknown(augmentation, Augmentation)]
+        if unknown:
+            raise FkdError(f"Unknown settings {', '.join(unknown)}; see python -m fkd train --help.")
+        if isinstance(augmentation, dict):
+            stored["augmentation"] = Augmentation(**augmentation)
         return cls(**stored)
 
     def with_settings(self, settings: list[str]) -> TrainConfig:
@@ -142,6 +234,10 @@ class TrainConfig:
             except ValueError as error:
                 raise FkdError(f"{error}.") from None
         return self
+
+
+def _unknown(stored: dict[str, Any], owner: type) -> list[str]:
+    return sorted(set(stored) - {f.name for f in dataclasses.fields(owner)})
 
 
 def _replace(settings: Any, name: str, text: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fkd.crop import has_tight_box
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.missing import treat_missing
@@ -30,7 +31,8 @@ class RunFaces:
     Attributes:
         train: faces to learn from, without flagged ones and with corrected points where the settings ask for
             it, and with their missing labels treated.
-        validation: faces that training only watches, as their source has them.
+        validation: faces that training only watches, as their source has them. In both, only faces that can
+            be cut out, unless whole pictures are taken.
         made_with: what config.json says of them.
         files: name and content of what the run's folder keeps of them.
     """
@@ -55,16 +57,39 @@ def load_faces(config: TrainConfig, run: RunFolder) -> RunFaces:
     dataset = load_dataset(config.data)
     masks = split_faces(dataset, config)
     notes = _notes(dataset, run) if config.notes else Notes()
-    train = treat_missing(apply_notes(dataset, notes, among=masks["train"]), config.missing)
-    if not len(train):
+    parts, left_out = used_faces(dataset, masks, notes, config)
+    if not len(parts["train"]):
         others = ", or notes=false if its faces are flagged" if notes.flags else ""
+        others += ", or whole_picture=true if its faces have too few points to be cut out" if any(left_out) else ""
         raise FkdError(f"No face of {config.data} is left to train on; try other data, or missing=mask{others}.")
     made_with = provenance(dataset, masks)
+    if any(left_out):
+        made_with["without_box"] = dict(zip(parts, left_out, strict=True))
     files = {_SPLIT: split_text(dataset, masks)}
     if config.notes:
         files[_NOTES] = csv_text(notes.lines)
         made_with["notes"] = _told(notes, masks["train"], files[_NOTES])
-    return RunFaces(train, dataset.subset(masks["validation"]), made_with, files)
+    return RunFaces(parts["train"], parts["validation"], made_with, files)
+
+
+def used_faces(
+    dataset: Dataset, masks: dict[str, np.ndarray], notes: Notes, config: TrainConfig
+) -> tuple[dict[str, Dataset], list[int]]:
+    """The faces `train` and `validation` as training takes them, and how many of each cannot be cut out.
+
+    Those have too few points to tell their box; pictures that are taken whole need none.
+    """
+    train = treat_missing(apply_notes(dataset, notes, among=masks["train"]), config.missing)
+    parts = {"train": train, "validation": dataset.subset(masks["validation"])}
+    if config.whole_picture:
+        return parts, [0, 0]
+    framed = {part: _with_box(faces) for part, faces in parts.items()}
+    return framed, [len(parts[part]) - len(framed[part]) for part in parts]
+
+
+def _with_box(faces: Dataset) -> Dataset:
+    known = has_tight_box(faces.points_px, faces.schema)
+    return faces if known.all() else faces.subset(known)  # without a copy of all pictures
 
 
 def split_faces(dataset: Dataset, config: TrainConfig) -> dict[str, np.ndarray]:

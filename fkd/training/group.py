@@ -25,8 +25,11 @@ _ASKED, _FAILED = "fkd/run", "fkd/failed"
 _TELLING_S = 3.0  # within which a process that fails has said why
 
 
-class Stopped(Exception):
-    """The run was asked to stop; its last checkpoint stands."""
+class Stopped(BaseException):
+    """The run was asked to stop; its last checkpoint stands.
+
+    A signal raises it anywhere, also inside code that takes every `Exception` for a damaged file.
+    """
 
 
 class Group:

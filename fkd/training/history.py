@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from fkd.training.run import RunFolder
 
 STEP, EPOCH, TIME = "step", "epoch", "time"
 AXES = (EPOCH, STEP, TIME)
-_KEPT = 4000  # histories kept in memory
 _MEASURED = b'"validation_'  # in every line that ends an epoch, and in no other
 _TAIL_BYTES = 64 * 1024
 
@@ -85,6 +83,10 @@ class History:
         return np.unique(np.ceil(self.column("epoch")[~self._ends]))
 
 
+# The last reading of each file, with and without the lines inside epochs, and when it was written and how long it was.
+_kept: dict[tuple[Path, bool], tuple[tuple[int, int], History]] = {}
+
+
 def read_history(folder: RunFolder) -> History:
     """All that the run has measured; a file that has not changed is not read again."""
     return _read_if_changed(folder, ends_only=False)
@@ -97,15 +99,19 @@ def read_epochs(folder: RunFolder) -> History:
 
 def _read_if_changed(folder: RunFolder, *, ends_only: bool) -> History:
     path = folder.path / "metrics.jsonl"
+    kept = _kept.get((path, ends_only))
     try:
         status = path.stat()
-        return _read(path, ends_only, status.st_mtime_ns, status.st_size)
+        written = status.st_mtime_ns, status.st_size
+        if kept is None or kept[0] != written:
+            kept = _kept[path, ends_only] = written, _read(path, ends_only)
+        return kept[1]
     except FileNotFoundError:  # not begun, or deleted meanwhile
+        _kept.pop((path, ends_only), None)
         return History({})
 
 
-@lru_cache(maxsize=_KEPT)
-def _read(path: Path, ends_only: bool, changed_ns: int, size: int) -> History:
+def _read(path: Path, ends_only: bool) -> History:
     lines = path.read_bytes().split(b"\n")[:-1]
     return as_history(_records([line for line in lines if _MEASURED in line] if ends_only else lines))
 

@@ -25,8 +25,9 @@ from typing import Any, BinaryIO
 from fkd.errors import FkdError
 from fkd.lock import FileLock
 from fkd.paths import PROJECT_ROOT, runs_root
+from fkd.training.config import TrainConfig
 from fkd.training.run import RunFolder, path_of
-from fkd.training.torchrun import without_torchrun
+from fkd.training.torchrun import resolve_devices, without_torchrun
 from fkd.training.waiting import Queue, next_ones
 
 _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
@@ -195,11 +196,17 @@ def stop(name: str) -> None:
 
 
 def resume(name: str, device: str | None = None) -> None:
-    """Queue a run again that was stopped, failed or lost; `FkdError` for another."""
+    """Queue a run again that was stopped, failed or lost.
+
+    Raises:
+        FkdError: it is another, or cannot go on: settings that cannot be read, or a device that is not there.
+    """
     before = view(name)
     if before.state in (*_GOING_ON, "finished"):
         raise FkdError(f"The run {name!r} is {before.state}; only stopped, failed and lost ones can go on.")
-    launch(RunFolder.open(name), device or before.status.get("device", "cpu"))
+    TrainConfig.from_dict(before.config).checked()
+    devices = resolve_devices(device or before.status.get("device", "cpu"))
+    launch(RunFolder.open(name), ",".join(devices))
 
 
 def delete(name: str) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from fkd.errors import FkdError
-from fkd.models import KeypointNetwork, create_model
+from fkd.models import KeypointNetwork, check_model, create_model
 from fkd.training.batches import Batch, FaceBatches
 from fkd.training.config import TrainConfig
 from fkd.training.faces import RunFaces, load_faces
@@ -116,6 +116,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         faces = load_faces(config, run)
         self.schema = faces.train.schema
+        check_model(config.model, len(self.schema), config.input_size, **config.model_args)
         network = create_model(config.model, len(self.schema), config.input_size, **config.model_args)
         self.start = start_from(network, config)
         if self.start:

@@ -86,7 +86,7 @@ def find_learning_rate(config: dict[str, Any], device: str, steps: int = STEPS) 
     settings = replace(TrainConfig.from_dict(config).checked(), ema=0.0, compile=False)
     curve = []
     with rehearsal(settings, device.split(",")[0]) as trainer:
-        for point in range_test(_nan_for_errors(trainer.step_at), steps=steps):
+        for point in range_test(trainer.step_at, steps=steps):
             curve.append(point)
             report("raising the learning rate", len(curve) / steps)
     if len(curve) < 2:
@@ -94,15 +94,3 @@ def find_learning_rate(config: dict[str, Any], device: str, steps: int = STEPS) 
     rates, losses = np.array(curve).T
     found = {"learning_rates": rates.tolist(), "losses": losses.tolist(), "smoothed": smooth(losses).tolist()}
     return {**found, "suggestion": suggest(rates, losses)}
-
-
-def _nan_for_errors(step: Callable[[float], float]) -> Callable[[float], float]:
-    """Training ends with an error where its loss is no number; here that is the end that was looked for."""
-
-    def safe(rate: float) -> float:
-        try:
-            return step(rate)
-        except FkdError:
-            return math.nan
-
-    return safe

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from fkd.data import load_dataset
 from fkd.errors import FkdError
-from fkd.evaluation.cards import render_card, trained_on
+from fkd.evaluation.cards import write_card
 from fkd.evaluation.evaluate import evaluate
 from fkd.export import export_onnx
 from fkd.paths import weights_root, written_aside
 from fkd.progress import report
-from fkd.training.recipes import changes_from_recipe
 from fkd.training.run import RunFolder
-from fkd.weights import RUN_PREFIX, list_weights, load_torch_model, save_weights
+from fkd.weights import RUN_PREFIX, Card, list_weights, load_torch_model, save_weights
+
+if TYPE_CHECKING:
+    from fkd.models.base import KeypointNetwork
 
 
 def check_name(name: str, replace: bool) -> None:
@@ -42,17 +47,22 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     check_name(name, replace)
     folder = RunFolder.open(run)
     model = load_torch_model(f"{RUN_PREFIX}{folder.name}")
-    training = {**model.card.training, "run": folder.name}
-    training["changes"] = changes_from_recipe(training["config"])
-    card = dataclasses.replace(model.card, name=name, training=training)
-    for data in trained_on(card):
+    card = dataclasses.replace(model.card, name=name, training={**model.card.training, "run": folder.name})
+    for data in card.trained_on:
         report(f"reading {data}", 0.0)
         card.metrics[data] = evaluate(model, load_dataset(data)).summary
-    path = weights_root() / f"{name}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(path, model.network, card)
-    report("exporting for onnxruntime", 0.0)
-    export_onnx(path, path.with_suffix(".onnx"))
-    with written_aside(path.with_suffix(".md")) as aside:
-        aside.write_text(render_card(path), encoding="utf-8")
+    _put(card, model.network)
+    write_card(name)
     return card.metrics
+
+
+def _put(card: Card, network: KeypointNetwork) -> None:
+    """Write weights and their export, both or none: whoever stops it, or an export that fails, leaves the old ones."""
+    path = weights_root() / f"{card.name}.safetensors"
+    exported = path.with_suffix(".onnx")
+    with TemporaryDirectory() as folder, written_aside(path) as aside, written_aside(exported) as exported_aside:
+        made = Path(folder) / path.name
+        save_weights(made, network, card)
+        report("exporting for onnxruntime", 0.0)
+        export_onnx(made, exported_aside)
+        copyfile(made, aside)

@@ -62,17 +62,16 @@ _CNN5_68 = {
 # Under 0.8 million parameters, half of the work: for video and webcams.
 _SMALL: dict[str, Any] = {"widths": [24, 48, 80, 96, 88], "fused": 56}
 _STYLES = ["portraits68", "youtube_faces"]  # their labellers differ; photos are seen as portraits
-# Small batches for many steps, and a cool-down for exactness in right boxes.
+_MANY_STEPS: dict[str, Any] = {"batch_size": 32, "learning_rate": 1.5e-3, "ema": 0.999}
 _IBUG68 = {
+    **_MANY_STEPS,
     "data": "youtube_faces+portraits68",
-    "batch_size": 32,
-    "learning_rate": 1.5e-3,
-    "ema": 0.999,
-    "cool_down": 0.25,
+    "cool_down": 0.25,  # for exactness in right boxes
     "augmentation": _HARSH,
 }
 _HEATMAP15: dict[str, Any] = {
     **_KAGGLE,
+    **_MANY_STEPS,
     "epochs": 100,
     "augmentation": Augmentation(
         rotation_deg=20, scale=0.18, shift=0.1, mirror=True, light=0.5, noise=0.05, blur=0.1, cover=0.25

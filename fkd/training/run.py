@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,26 @@ from fkd.errors import FkdError
 from fkd.paths import runs_root
 from fkd.training.samples import Samples
 
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MADE_WITH = "made_with"
 _LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
 
 
 def path_of(name: str) -> Path:
     """Where the run of a new name is to be; `FkdError` for what cannot be a name."""
-    if not name or Path(name).name != name or name.startswith("."):
-        raise FkdError(f"{name!r} cannot name a run; use letters, digits, '-' and '_'.")
+    if not _NAME.fullmatch(name):
+        raise FkdError(f"{name!r} cannot name a run; use letters, digits, '-', '_' and '.', and no '-' or '.' first.")
     return runs_root() / name
+
+
+def check_new(name: str) -> None:
+    """`FkdError` for what cannot name a run, or names one that there is already."""
+    if path_of(name).exists():
+        raise _taken(name)
+
+
+def _taken(name: str) -> FkdError:
+    return FkdError(f"There is a run {name!r} already; choose another name, or resume that one.")
 
 
 class RunFolder:
@@ -50,7 +62,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            raise FkdError(f"There is a run {name!r} already; choose another name, or resume that one.") from None
+            raise _taken(name) from None
         except OSError as error:
             raise FkdError(f"The folder {path} cannot be made ({error.strerror}); set FKD_RUNS to another.") from None
         return cls(path)

@@ -6,13 +6,16 @@ or by those that they started from, is refused.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fkd.data.splits import BY_FOLD
 from fkd.errors import FkdError
 from fkd.models import KeypointNetwork
+from fkd.runtime import TorchModel
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.weights import find_weights, load_torch_model
 
@@ -45,6 +48,23 @@ def start_from(network: KeypointNetwork, config: TrainConfig) -> Start | None:
         What was taken; None where the configuration names no weights.
 
     Raises:
+        FkdError: as `find_start`.
+    """
+    model = find_start(config)
+    if model is None:
+        return None
+    own, given = network.state_dict(), model.network.state_dict()
+    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+    network.load_state_dict(own | fitting)
+    share = sum(value.numel() for value in fitting.values()) / sum(value.numel() for value in own.values())
+    digest = hashlib.sha256(find_weights(config.start_from).read_bytes()).hexdigest()[:16]
+    return Start(config.start_from, digest, round(share, 4), model.card.training)
+
+
+def find_start(config: TrainConfig) -> TorchModel | None:
+    """The weights that a training with these settings starts from; None where they name none.
+
+    Raises:
         FkdError: unknown or damaged weights, those of another kind of network, or of one that was trained on faces
             which this run holds out.
     """
@@ -57,12 +77,7 @@ def start_from(network: KeypointNetwork, config: TrainConfig) -> Start | None:
         raise FkdError(
             f"{config.start_from} is a {model.card.model!r} network, not {config.model!r}; start from others."
         )
-    own, given = network.state_dict(), model.network.state_dict()
-    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
-    network.load_state_dict(own | fitting)
-    share = sum(value.numel() for value in fitting.values()) / sum(value.numel() for value in own.values())
-    digest = hashlib.sha256(find_weights(config.start_from).read_bytes()).hexdigest()[:16]
-    return Start(config.start_from, digest, round(share, 4), model.card.training)
+    return model
 
 
 def trained_with(training: dict[str, Any]) -> Iterator[TrainConfig]:
@@ -73,9 +88,18 @@ def trained_with(training: dict[str, Any]) -> Iterator[TrainConfig]:
         training = training.get("start", {}).get("training", {})
 
 
+def _deciding(known: TrainConfig) -> list[str]:
+    """The settings that decided which faces were held out: of a drawn split also the data that it was drawn from."""
+    rules = {item.name: item.metadata["only"] for item in dataclasses.fields(known)}
+    split = [name for name in SECTIONS["Split"] if not rules[name] or getattr(known, rules[name][0]) in rules[name][1]]
+    return split if known.split == BY_FOLD else ["data", *split]
+
+
 def _check_split(known: TrainConfig, config: TrainConfig) -> None:
     shared = sorted(set(known.data.split("+")) & set(config.data.split("+")))
-    differing = [name for name in SECTIONS["Split"] if getattr(known, name) != getattr(config, name)]
+    differing = [name for name in _deciding(known) if getattr(known, name) != getattr(config, name)]
+    if differing == ["fold"] and config.fold < 0:  # holds out nothing, and watches the faces that these watched too
+        return
     if shared and differing:
         wanted = " ".join(f"{name}={getattr(known, name)}" for name in differing)
         raise FkdError(

@@ -62,6 +62,11 @@ def resolve_devices(text: str, processes: int | None = None) -> list[str]:
         raise FkdError(f"The device {absent[0]!r} is not available here; use cpu.")
     if len(gpus) not in (0, len(devices)) or len(set(gpus)) != len(gpus):
         raise FkdError(f"The devices {text!r} cannot train together; name distinct GPUs, or cpu several times.")
+    for other in set(devices) - set(gpus):
+        try:
+            torch.empty(0, device=other)
+        except (RuntimeError, AssertionError):  # of names that torch does not know, or was not built for
+            raise FkdError(f"There is no device {other!r} here; take auto, cpu, or cuda:0 for the first GPU.") from None
     return devices
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from fkd.data import load_dataset
-from fkd.data.missing import treat_missing
+from fkd.data.notes import Notes, read_notes
 from fkd.errors import FkdError
+from fkd.metrics import eye_distances_px
 from fkd.progress import report
 from fkd.training.config import TrainConfig
-from fkd.training.faces import split_faces
+from fkd.training.faces import split_faces, used_faces
 from fkd.training.rehearsal import Rehearsal, rehearsal
 from fkd.training.validation import Validation
 
@@ -25,20 +26,20 @@ _WATCHED = 64  # faces whose measurement stands for that of all
 
 
 def count_faces(config: dict[str, Any]) -> dict[str, int]:
-    """How many faces are in `train` (after missing labels were treated), `validation` and `test`.
+    """How many faces are in `train`, `validation` (both as training takes them) and `test`.
 
     Args:
         config: as `TrainConfig.as_dict` gives it.
 
     Raises:
-        FkdError: data missing, or a split that it does not allow.
+        FkdError: data missing, a split that it does not allow, or damaged notes.
     """
     report("counting the faces", 0.0)
     settings = TrainConfig.from_dict(config)
     dataset = load_dataset(settings.data)
     masks = split_faces(dataset, settings)
-    train = treat_missing(dataset.subset(masks["train"]), settings.missing)
-    return {**{part: int(mask.sum()) for part, mask in masks.items()}, "train": len(train)}
+    used, _ = used_faces(dataset, masks, read_notes(dataset) if settings.notes else Notes(), settings)
+    return {**{part: len(faces) for part, faces in used.items()}, "test": int(masks["test"].sum())}
 
 
 def run_trial(config: dict[str, Any], device: str, seconds: float = SECONDS) -> dict[str, float]:
@@ -102,11 +103,12 @@ def _time_of_watching(trainer: Rehearsal) -> float:
     """Time to measure the validation faces, from some of them."""
     report("measuring some faces", 1.0)
     faces = trainer.validation.faces
-    watched = min(len(faces), _WATCHED)
-    some = Validation(faces.subset(np.arange(watched)), trainer.config, trainer.device)
+    can_be_measured = np.isfinite(eye_distances_px(faces.points_px, faces.schema))
+    watched = np.argsort(~can_be_measured, kind="stable")[:_WATCHED]
+    some = Validation(faces.subset(watched), trainer.config, trainer.device)
     started = _now(trainer)
     some.measure(trainer.averaged_network)
-    return (_now(trainer) - started) * len(faces) / watched
+    return (_now(trainer) - started) * len(faces) / len(watched)
 
 
 def _now(trainer: Rehearsal) -> float:

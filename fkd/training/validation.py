@@ -52,6 +52,11 @@ class Validation:
     def __init__(self, faces: Dataset, config: TrainConfig, device: torch.device, group: Group | None = None) -> None:
         if not len(faces):
             raise FkdError("No faces are left to validate on; raise validation_share or use a larger dataset.")
+        if not np.isfinite(eye_distances_px(faces.points_px, faces.schema)).any():
+            raise FkdError(
+                "None of the validation faces has both outer eye corners, which errors are measured by; "
+                "raise validation_share or use data with these points."
+            )
         self.faces, self.config, self.group = faces, config, group or Group()
         if len(faces) < self.group.size:
             raise FkdError(f"{self.group.size} processes cannot share {len(faces)} validation faces; take fewer.")
