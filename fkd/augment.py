@@ -20,13 +20,13 @@ class Augmentation:
     """How strongly pictures are changed; the defaults change nothing."""
 
     rotation_deg: float = option(0.0, "Largest turn either way, in degrees", low=0, high=180)
-    scale: float = option(0.0, "Largest change of size, as a share", low=0, high=0.5)
+    scale: float = option(0.0, "Largest change of size, as a share", low=0, high=0.5, label="Size")
     shift: float = option(0.0, "Largest shift, as a share of the crop", low=0, high=0.5)
     mirror: bool = option(False, "Mirror half of the pictures and swap partners")
     light: float = option(0.0, "Strength of brightness, contrast and gamma", low=0, high=1)
     noise: float = option(0.0, "Largest deviation of grey noise, of 1", low=0, high=0.3)
-    blur: float = option(0.0, "Share of pictures that lose resolution", low=0, high=1)
-    cover: float = option(0.0, "Share of pictures partly covered by a box", low=0, high=1)
+    blur: float = option(0.0, "Share of pictures that lose resolution", low=0, high=1, label="Blurred share")
+    cover: float = option(0.0, "Share of pictures partly covered by a box", low=0, high=1, label="Covered share")
 
     def cooled(self) -> Augmentation:
         """Faces turned, sized and shifted less than half as much, and otherwise as before."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fkd.crop import cut, tight_boxes, transform
+from fkd.crop import cut, tight_boxes, tight_boxes_from_points, transform
 from fkd.data import load_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.kaggle import SIDE
@@ -31,7 +31,7 @@ from fkd.evaluation.evaluate import crop_maps
 from fkd.images import read_image, to_gray
 from fkd.paths import data_root
 from fkd.pipeline.detect import CASCADES, HaarOptions, load_cascade
-from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
+from fkd.pipeline.framing import upright_frames
 from fkd.pipeline.predict import Pipeline
 from fkd.schema import IBUG68, KAGGLE15, kaggle15_from_ibug68
 from fkd.weights import LoadedModel, load_model

@@ -79,7 +79,7 @@ class Heatmaps:
 
 @dataclass(frozen=True)
 class Occlusion:
-    """How far each keypoint moves when a part of the crop is covered.
+    """How far each keypoint moves when a part of the crop is covered; `FkdError` where one is asked for that is none.
 
     Attributes:
         shift_px: (rows, columns, k, 2) movement in x and y, in pixels of the crop.
@@ -93,15 +93,15 @@ class Occlusion:
 
     def distance_map(self, keypoint: int, size: int) -> np.ndarray:
         """(size, size) float32: how far the keypoint moves when the place is covered, in pixels."""
-        return self._enlarged(np.linalg.norm(self.shift_px[:, :, keypoint], axis=-1), size)
+        return self._enlarged(self._distance_px(keypoint), size)
 
     def shift_map(self, keypoint: int, axis: int, size: int) -> np.ndarray:
         """(size, size) float32: the movement along x (axis 0) or y (axis 1), in pixels."""
-        return self._enlarged(self.shift_px[:, :, keypoint, axis], size)
+        return self._enlarged(self._shift_px(keypoint)[..., axis], size)
 
     def strongest(self, keypoint: int) -> tuple[np.ndarray, float]:
         """Which square moves the keypoint most: (2,) x, y of its centre, and how far; both in pixels of the crop."""
-        distance = np.linalg.norm(self.shift_px[:, :, keypoint], axis=-1)
+        distance = self._distance_px(keypoint)
         row, column = np.unravel_index(distance.argmax(), distance.shape)
         return np.array([self.centres_px[column], self.centres_px[row]]), float(distance[row, column])
 
@@ -116,12 +116,19 @@ class Occlusion:
         Returns:
             Each group of the schema, in its order, and `elsewhere`: the squares that cover no point.
         """
-        distance = np.linalg.norm(self.shift_px[:, :, keypoint], axis=-1)
+        distance = self._distance_px(keypoint)
         near = np.abs(self.centres_px[:, None] - points_px.T[:, None]) <= self.patch_px / 2  # (2, centres, k)
         covered = near[1][:, None] & near[0][None]  # (rows, columns, k)
         parts = {group: covered[..., list(members)].any(axis=-1) for group, members in schema.groups.items()}
         parts["elsewhere"] = ~covered.any(axis=-1)
         return {part: float(distance[squares].max(initial=0)) for part, squares in parts.items()}
+
+    def _distance_px(self, keypoint: int) -> np.ndarray:
+        return np.linalg.norm(self._shift_px(keypoint), axis=-1)
+
+    def _shift_px(self, keypoint: int) -> np.ndarray:
+        _check_keypoint(keypoint, self.shift_px.shape[2])
+        return self.shift_px[:, :, keypoint]
 
     def _enlarged(self, values: np.ndarray, size: int) -> np.ndarray:
         places = np.interp(np.arange(size), self.centres_px, np.arange(len(self.centres_px))).astype(np.float32)
@@ -149,7 +156,7 @@ def layer_table(model: TorchModel, crop_gray_u8: np.ndarray, repeats: int = 10) 
         probe(_tensor(model, crop_gray_u8))
         timed = _private_copy(model.network)  # without the hooks that count, which take time themselves
         for name, layer in timed.layers().items():
-            _time(layer, seconds[name])
+            _time(layer, seconds[name], model.device)
         for _ in range(repeats):
             timed(_tensor(model, crop_gray_u8))
     return [
@@ -196,18 +203,18 @@ def filters(model: TorchModel, layer: str) -> dict[str, np.ndarray]:
     """What the convolutions of a layer look for.
 
     Returns:
-        (outputs, inputs, h, w) float32 of each convolution, by its name inside the layer. The first dense
-        layer on pixels counts as filters as large as the crop; other dense layers have none.
+        (outputs, inputs, h, w) float32 of each convolution, by its name inside the layer. A dense layer on
+        pixels, the network's first, counts as filters as large as the crop; other dense layers have none.
 
     Raises:
         FkdError: the network has no such layer.
     """
-    size = model.card.input_size
+    size, is_first = model.card.input_size, layer == next(iter(model.network.layers()), None)
     found = {}
     for name, module in _layer(model.network, layer).named_modules():
         if isinstance(module, nn.Conv2d):
             found[name or layer] = module.weight
-        elif isinstance(module, nn.Linear) and module.in_features == size * size:
+        elif is_first and isinstance(module, nn.Linear) and module.in_features == size * size:
             found[name or layer] = module.weight.view(-1, 1, size, size)
     return {name: weight.detach().float().cpu().numpy() for name, weight in found.items()}
 
@@ -264,8 +271,9 @@ def grad_cam(model: TorchModel, crop_gray_u8: np.ndarray, keypoint: int, layer: 
         crop for each cell of the layer, to first order.
 
     Raises:
-        FkdError: no such layer, or its output has no cells.
+        FkdError: no such keypoint, no such layer, or its output has no cells.
     """
+    _check_keypoint(keypoint, len(model.card.schema))
     layer = layer or _coarsest_layer(model)
     probe = _private_copy(model.network)
     kept: list[torch.Tensor] = []
@@ -332,8 +340,14 @@ def _private_copy(network: KeypointNetwork) -> KeypointNetwork:
 def _layer(network: KeypointNetwork, name: str) -> nn.Module:
     layers = network.layers()
     if name not in layers:
-        raise FkdError(f"This network has no layer {name!r}; it has {', '.join(layers) or 'none'}.")
+        known = ", ".join(map(repr, layers)) or "none"  # in quotes, since names may hold commas
+        raise FkdError(f"This network has no layer {name!r}; it has {known}.")
     return layers[name]
+
+
+def _check_keypoint(keypoint: int, count: int) -> None:
+    if not 0 <= keypoint < count:
+        raise FkdError(f"There is no keypoint {keypoint}; there are {count}, counted from 0.")
 
 
 def _coarsest_layer(model: TorchModel) -> str:
@@ -372,18 +386,25 @@ def _count_work(layer: nn.Module, work: dict[str, int], name: str) -> None:
             module.register_forward_hook(count)
 
 
-def _time(layer: nn.Module, seconds: list[float]) -> None:
+def _time(layer: nn.Module, seconds: list[float], device: str) -> None:
     started = 0.0
 
     def start(module: nn.Module, arguments: object) -> None:
         nonlocal started
-        started = time.perf_counter()
+        started = _now_s(device)
 
     def end(module: nn.Module, arguments: object, output: torch.Tensor) -> None:
-        seconds.append(time.perf_counter() - started)
+        seconds.append(_now_s(device) - started)
 
     layer.register_forward_pre_hook(start)
     layer.register_forward_hook(end)
+
+
+def _now_s(device: str) -> float:
+    """The time once a device has done what it was given; a GPU works on while its caller goes on."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _kind(module: nn.Module) -> str:

@@ -11,6 +11,7 @@ are opened and only from the disk: play lists, which name other files and addres
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ _WRITTEN_TIME_BASE = Fraction(1, 60_000)
 _USUAL_FPS = 25.0
 _HIGHEST_FPS = 480  # some containers state the ticks of their clock instead
 _COPIED_SOUND = frozenset({"aac", "mp3"})  # what every player expects in an MP4; the rest becomes AAC
+_USUAL_SOUND_HZ = 48_000
+_MATROSKA_DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
 _MOST_DEMUX_FAILURES = 50  # in a row, without a packet between them
 
 
@@ -52,7 +55,7 @@ class VideoInfo:
         fps: average frames per second.
         duration_s: as the file states it, or None.
         frames: about how many there are, or None.
-        has_sound: whether there is a sound track.
+        has_sound: whether there is a sound track that can be decoded.
     """
 
     width: int
@@ -83,7 +86,7 @@ def video_info(path: Path) -> VideoInfo:
         height, width = first.image_rgb_u8.shape[:2]
         duration_s = reader.duration_s
         frames = reader.stream.frames or (round(duration_s * reader.fps) if duration_s else None)
-        return VideoInfo(width, height, reader.fps, duration_s, frames, bool(reader.container.streams.audio))
+        return VideoInfo(width, height, reader.fps, duration_s, frames, bool(_sound_streams(reader.container)))
 
 
 def read_frames(path: Path, on_damage: Callable[[str], object] = warnings.warn) -> Iterator[Frame]:
@@ -138,19 +141,24 @@ class _Reader:
     @property
     def duration_s(self) -> float | None:
         """How long the picture lasts; a sound track may be longer."""
+        if self._picture_s is not None:
+            return self._picture_s
+        return self.container.duration / av.time_base if self.container.duration else None
+
+    @property
+    def _picture_s(self) -> float | None:
+        """How long the file says that the picture alone lasts."""
         if self.stream.duration and self.stream.time_base:
             return float(self.stream.duration * self.stream.time_base)
-        if tag := self.stream.metadata.get("DURATION"):  # Matroska's
-            hours, minutes, seconds = tag.split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - self._origin_s
-        return self.container.duration / av.time_base if self.container.duration else None
+        if tag := _MATROSKA_DURATION.fullmatch(self.stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tag.groups())
+            return hours * 3600 + minutes * 60 + seconds - self._origin_s
+        return None
 
     @property
     def is_damaged(self) -> bool:
         """Whether something failed, or the frames ended well before the time that the file states."""
-        is_known = bool(self.stream.duration or self.stream.metadata.get("DURATION")) or not (
-            self.container.streams.audio
-        )
+        is_known = self._picture_s is not None or not self.container.streams.audio
         missing_s = (self.duration_s or 0.0) - self._end_s
         return self._failures > 0 or (is_known and missing_s > max(0.2, 3 / self.fps))
 
@@ -159,8 +167,12 @@ class _Reader:
         for decoded in self._decode():
             stated_s = -np.inf if decoded.time is None else decoded.time - self._origin_s
             time_s = stated_s if stated_s > time_s else time_s + 1 / self.fps
-            size = size or self._square_size(decoded)
-            image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1], interpolation="BICUBIC")
+            size = size or (_square_width(self.stream, decoded.width), decoded.height)
+            try:
+                image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1], interpolation="BICUBIC")
+            except av.FFmpegError:
+                self._failures += 1
+                continue
             lasts_s = float((decoded.duration or 0) * (decoded.time_base or 0)) or 1 / self.fps
             self._end_s = time_s + lasts_s
             yield Frame(time_s, _upright(image, decoded))
@@ -182,11 +194,6 @@ class _Reader:
                 yield from packet.decode()
             except av.FFmpegError:
                 self._failures += 1
-
-    def _square_size(self, decoded: av.VideoFrame) -> tuple[int, int]:
-        """Width and height of the stored picture once its pixels are square."""
-        aspect = self.stream.sample_aspect_ratio or Fraction(1)
-        return max(1, round(decoded.width * aspect)), decoded.height
 
 
 def _open(path: Path) -> InputContainer:
@@ -213,10 +220,23 @@ def _video_stream(path: Path, container: InputContainer) -> av.VideoStream:
         raise _unreadable(path)
     if not shown:
         raise FkdError(f"{path} has no picture, only sound; choose a video.")
-    if shown[0].width * shown[0].height > MAX_PIXELS:
-        size = f"{shown[0].width:,} x {shown[0].height:,} pixels"
+    if shown[0].codec_context is None:  # nothing here can decode it
+        raise _unreadable(path)
+    width, height = max(shown[0].width, _square_width(shown[0], shown[0].width)), shown[0].height
+    if width * height > MAX_PIXELS:
+        size = f"{width:,} x {height:,} pixels"
         raise FkdError(f"{path} has {size} in a frame; scale it down to at most {MAX_PIXELS // 10**6} megapixels.")
     return shown[0]
+
+
+def _sound_streams(container: InputContainer) -> list[av.AudioStream]:
+    """The sound tracks that can be decoded."""
+    return [stream for stream in container.streams.audio if stream.codec_context is not None]
+
+
+def _square_width(stream: av.VideoStream, width: int) -> int:
+    """Width of a stored picture once its pixels are square."""
+    return max(1, round(width * (stream.sample_aspect_ratio or 1)))
 
 
 def _unreadable(path: Path) -> FkdError:
@@ -307,14 +327,14 @@ def _add_video(container: OutputContainer, info: VideoInfo) -> av.VideoStream:
 
 
 class _Sound:
-    """The first sound track of a clip, brought into another container step by step.
+    """The first sound track of a clip that can be decoded, brought into another container step by step.
 
     Sound is an extra: where it is damaged, it ends, and the picture goes on.
     """
 
     def __init__(self, path: Path) -> None:
         self._container = _open(path)
-        self._source = self._container.streams.audio[0]
+        self._source = _sound_streams(self._container)[0]
         self._origin_s = max(0, self._container.start_time or 0) / av.time_base
         self._packets: Iterator[av.Packet] = iter(self._container.demux(self._source))
         self._time_s, self._is_over = 0.0, False
@@ -329,7 +349,9 @@ class _Sound:
             self._stream = target.add_stream_from_template(self._source)
         else:
             layout = "mono" if self._source.codec_context.channels == 1 else "stereo"
-            self._stream = target.add_stream("aac", rate=self._source.codec_context.sample_rate, layout=layout)
+            rate = self._source.codec_context.sample_rate
+            known = rate in (av.Codec("aac", "w").audio_rates or ())
+            self._stream = target.add_stream("aac", rate=rate if known else _USUAL_SOUND_HZ, layout=layout)
 
     def mux_until(self, time_s: float) -> None:
         """Bring over everything up to a time of the clip, in its order with the picture."""

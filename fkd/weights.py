@@ -62,6 +62,11 @@ class Card:
         """Whether the weights were trained on pictures that are crops already."""
         return bool(self.training.get("config", {}).get("whole_picture"))
 
+    @property
+    def trained_on(self) -> list[str]:
+        """Names of the datasets in the settings; empty where the card does not say."""
+        return [name for name in str(self.training.get("config", {}).get("data", "")).split("+") if name]
+
     def to_json(self) -> str:
         """The text that stands in the file's header."""
         stored = {**vars(self), "schema": self.schema.name, "crop": self.crop.as_dict()}
@@ -102,6 +107,14 @@ def list_snapshots(run: str) -> list[str]:
     return [f"{RUN_PREFIX}{run}@{int(path.stem.removeprefix('epoch-'))}" for path in files]
 
 
+def all_weights() -> list[str]:
+    """Every name that `find_weights` knows: shipped weights, and those of each run with its snapshots below."""
+    names = list_weights()
+    for run in list_run_weights():
+        names += [run, *list_snapshots(run.removeprefix(RUN_PREFIX))]
+    return names
+
+
 def find_weights(name_or_path: str | Path) -> Path:
     """The file of weights given by name, as `run:NAME`, `run:NAME@EPOCH` or by path; `FkdError` says which exist."""
     if str(name_or_path).startswith(RUN_PREFIX):
@@ -110,6 +123,8 @@ def find_weights(name_or_path: str | Path) -> Path:
     if path.suffix != ".safetensors":
         path = weights_root() / f"{path.name}.safetensors"
     if not path.is_file():
+        if Path(name_or_path).is_file():
+            raise FkdError(f"The file {str(name_or_path)!r} holds no weights; files that do end in .safetensors.")
         known = ", ".join(list_weights()) or "none; fetch the project's weights/ again, or set FKD_WEIGHTS"
         raise FkdError(f"There are no weights {str(name_or_path)!r}; in {weights_root()} there are: {known}.")
     return path

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset, concatenate
-from fkd.data.kaggle import LABELLED, load_kaggle
-from fkd.data.points68 import TABLES, load_points68
+from fkd.data.kaggle import LABELLED, check_kaggle, load_kaggle
+from fkd.data.points68 import TABLES, check_points68, load_points68
 from fkd.errors import FkdError
 from fkd.paths import data_root
 from fkd.schema import IBUG68, KAGGLE15
@@ -76,7 +76,10 @@ def load_dataset(name: str) -> Dataset:
 
 
 def check_names(name: str) -> None:
-    """`FkdError` where `load_dataset` would find no files, or parts that cannot be joined; nothing is read."""
+    """`FkdError` where `load_dataset` would find no files, damaged ones, or parts that cannot be joined.
+
+    No face is read: of the files only that they can be opened and begin as they should.
+    """
     parts = name.split("+")
     for part in parts:
         if part not in dataset_names():
@@ -86,8 +89,22 @@ def check_names(name: str) -> None:
             drawn = "synthetic15" if schema_of(part) == KAGGLE15.name else "synthetic68"
             place = data_root() / part
             raise FkdError(f"The faces of {part} are not here: {fetch}put them into {place}, or take {drawn}.")
+        if not is_drawn(part):
+            check_files(data_root() / part)
     if len({schema_of(part) for part in parts}) > 1:
         raise FkdError(f"The datasets of {name!r} have different points and cannot be joined; take one away.")
+
+
+def check_files(folder: Path) -> None:
+    """`FkdError` where the files of a folder in one of the layouts cannot be opened, or do not begin as they should."""
+    try:
+        if layout_of(folder) == "kaggle":
+            check_kaggle(folder)
+        else:
+            check_points68(folder)
+    except OSError as error:
+        told = f"{error.filename or folder} cannot be read ({error.strerror or error})"
+        raise FkdError(f"{told}; see that it is there and readable.") from None
 
 
 def _unknown(name: str) -> FkdError:
@@ -105,10 +122,14 @@ def _load(name: str) -> Dataset:
     return load_kaggle(folder) if layout_of(folder) == "kaggle" else load_points68(folder)
 
 
+def is_drawn(name: str) -> bool:
+    """Whether the faces of one source are made on demand, and so nobody's."""
+    return name in SOURCES and name not in _PUBLISHED
+
+
 def is_available(name: str) -> bool:
     """Whether the files of every part of `name` are in place."""
     return all(
-        (part in SOURCES and part not in _PUBLISHED)
-        or (part in dataset_names() and layout_of(data_root() / part) is not None)
+        is_drawn(part) or (part in dataset_names() and layout_of(data_root() / part) is not None)
         for part in name.split("+")
     )

@@ -16,16 +16,16 @@ class BadRow:
 
     Attributes:
         row: its number among the rows; the first after the header is 0.
-        reason: a sentence with the line that an editor shows it at.
+        reason: a sentence with the place to look at.
     """
 
     row: int
     reason: str
 
     @classmethod
-    def at(cls, table: Path, row: int, line: int, fault: str) -> BadRow:
-        """The row that is at a line of a table, where the header is line 1."""
-        return cls(row, f"{table.name}, line {line}: {fault.removesuffix('.')}.")
+    def at(cls, place: str, row: int, fault: str) -> BadRow:
+        """The row at a place that the user can open, such as a file or a line of it."""
+        return cls(row, f"{place}: {fault.removesuffix('.')}.")
 
     def error(self) -> FkdError:
         """What is said where a bad row is not left out."""
@@ -33,6 +33,11 @@ class BadRow:
             f"{self.reason.removesuffix('.')}; mend it, or import the file with bad rows left out "
             "(--bad-rows skip on the command line)."
         )
+
+
+def line_of(table: Path, line: int) -> str:
+    """A line of a table as an editor counts it, the header being line 1."""
+    return f"{table.name}, line {line}"
 
 
 def far_outside(points_px: np.ndarray, width: int, height: int) -> str:

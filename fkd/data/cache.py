@@ -18,7 +18,7 @@ from fkd.paths import cache_root
 from fkd.schema import get_schema
 
 # Raised whenever parsing changes what it returns, so that older files are left aside.
-_FORMAT = 4
+_FORMAT = 5
 # A file changed again within this time may keep its date; its hash is then not remembered.
 _SETTLED_S = 2.0
 _log = logging.getLogger(__name__)
@@ -133,6 +133,7 @@ def _write_aside(path: Path, write: Callable) -> None:
         _failures.pop(cache_root(), None)
     except OSError as error:
         _tell(error)
+    finally:
         with contextlib.suppress(OSError):
             aside.unlink()
 

@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from fkd.data.importing import Imported, import_dataset, storage_error
-from fkd.errors import FkdError
+from fkd.errors import FkdError, UnwritableError
 from fkd.paths import data_root
 from fkd.progress import report
 
@@ -56,9 +56,14 @@ def fetch_youtube_faces(url: str = YOUTUBE_FACES_URL, sha256: str | None = None)
         raise storage_error(error) from None
     try:
         _check_sha256(part, sha256)
-        return import_dataset(part, place.name, layout="points68")
-    finally:
+        imported = import_dataset(part, place.name, layout="points68")
+    except UnwritableError:  # no fault of what was fetched, which stays for the next time
+        raise
+    except FkdError:
         _forget(part)
+        raise
+    _forget(part)
+    return imported
 
 
 def has_kagglehub() -> bool:

@@ -1,4 +1,4 @@
-"""Take a folder, a CSV with its pictures, uploads, or a zip of any of these in as a dataset of one's own.
+"""Take a folder, a CSV or `.pts` files with their pictures, uploads, or a zip of any of these in as a dataset.
 
 Everything is checked and written aside first and renamed at the end, so that a dataset is either
 whole under `FKD_DATA` or not there at all.
@@ -8,6 +8,7 @@ whole under `FKD_DATA` or not there at all.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -20,11 +21,12 @@ import numpy as np
 import pandas as pd
 
 from fkd.data import SOURCES
-from fkd.data.archives import is_clutter, open_archive, unpack
+from fkd.data.archives import is_clutter, unpack
 from fkd.data.bad_rows import BadRow, far_outside
 from fkd.data.kaggle import COORDINATES, kaggle_rows, open_csv, read_header
 from fkd.data.points68 import read_points_table
-from fkd.errors import FkdError
+from fkd.data.pts import SUFFIX, read_pts_folder
+from fkd.errors import FkdError, UnwritableError
 from fkd.images import read_image
 from fkd.paths import data_root
 from fkd.progress import report, steps
@@ -56,9 +58,10 @@ def import_dataset(
     """Check a source and store it under `FKD_DATA` as the dataset `name`.
 
     Args:
-        source: a folder, a CSV (its pictures beside it), a zip, or uploads: one zip, or a CSV with its pictures.
+        source: a folder, a CSV (its pictures beside it), a zip, or uploads: one zip, or a CSV or `.pts` files with
+            their pictures.
         name: letters, digits, `-` and `_`; that of a known source only for a dataset of its layout.
-        layout: `kaggle`, `points68`, or `auto` to tell by the columns.
+        layout: `kaggle`, `points68`, or `auto` to tell by the columns; `.pts` files hold 68 points.
         skip_bad_rows: leave rows out that cannot be used, and report them, instead of stopping at the first.
 
     Raises:
@@ -92,7 +95,7 @@ def storage_error(error: OSError) -> FkdError:
     root, why = data_root(), error.strerror or error
     place = Path(str(error.filename or root))
     if place.is_relative_to(root):
-        return FkdError(f"Nothing can be stored in {root} ({why}); set FKD_DATA to a folder that can hold it.")
+        return UnwritableError(f"Nothing can be stored in {root} ({why}); set FKD_DATA to a folder that can hold it.")
     return FkdError(f"{place} cannot be read ({why}); check its permissions.")
 
 
@@ -161,14 +164,17 @@ def _write_uploads(uploads: Sequence[Upload], folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Table:
-    path: Path
+    path: Path  # of a CSV, or the folder of `.pts` files
     layout: str  # kaggle, kaggle_test or points68
+    part: str = "training"  # what its faces are published as
 
 
 def _find_tables(files: list[Path], layout: str) -> list[_Table]:
     """The tables of one layout, labelled ones first."""
     candidates = [path for path in files if path.suffix.lower() == ".csv" or _holds_csv(path)]
-    tables = [_Table(path, kind) for path in candidates if (kind := _kind_of(path))]
+    tables = [_Table(path, kind, _part_of(path.stem)) for path in candidates if (kind := _kind_of(path))]
+    if not tables:
+        tables = _folders_of_pts(files)
     labelled = {table.layout for table in tables} - {"kaggle_test"}
     chosen = layout if layout != "auto" else next(iter(labelled)) if len(labelled) == 1 else ""
     if len(labelled) > 1 and not chosen:
@@ -177,10 +183,23 @@ def _find_tables(files: list[Path], layout: str) -> list[_Table]:
         found = ", ".join(path.name for path in candidates) or "no CSV"
         raise FkdError(
             "No table of keypoints found: a CSV, parted by commas or semicolons, needs Kaggle's 30 coordinate columns "
-            f"and 'Image', or a file name and 136 coordinates ({found} here)."
+            f"and 'Image', or a file name and 136 coordinates ({found} here); or a .pts file beside each picture."
         )
     wanted = (chosen, "kaggle_test") if chosen == "kaggle" else (chosen,)
     return sorted((t for t in tables if t.layout in wanted), key=lambda t: (wanted.index(t.layout), t.path))
+
+
+def _part_of(name: str) -> str:
+    """The part of a dataset that a table or folder of a name holds, such as `test`."""
+    part = re.sub(r"[^A-Za-z0-9_-]+", "-", name.removesuffix("_frames_keypoints")).strip("-_")[:64]
+    return {"": "training", "trainset": "training", "testset": "test"}.get(part, part)
+
+
+def _folders_of_pts(files: list[Path]) -> list[_Table]:
+    """Each folder that has points in files of their own; a part is called after its path below all of them."""
+    folders = sorted({path.parent for path in files if path.suffix.lower() == SUFFIX})
+    common = Path(os.path.commonpath(folders)) if folders else Path()
+    return [_Table(folder, "points68", _part_of(_flat(str(folder.relative_to(common))))) for folder in folders]
 
 
 def _holds_csv(path: Path) -> bool:
@@ -191,9 +210,6 @@ def _holds_csv(path: Path) -> bool:
 def _kind_of(path: Path) -> str | None:
     if path.stat().st_size == 0:
         raise FkdError(f"{path.name} is empty; save or download it again.")
-    if path.suffix.lower() == ".zip":
-        with open_archive(path):
-            pass
     with open_csv(path) as (file, _):
         _, names = read_header(file)
     if set(COORDINATES) & set(names):
@@ -235,21 +251,18 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
     faces = 0
     bad_rows: list[BadRow] = []
     for table in tables:
-        split = table.path.stem.removesuffix("_frames_keypoints")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", split):
-            split = "training"
-        if (ready / split).exists():
+        if (ready / table.part).exists():
             raise FkdError(f"Two tables are called {table.path.name}; give them different names.")
-        (ready / split).mkdir()
+        (ready / table.part).mkdir()
         left_out: list[BadRow] | None = [] if skip_bad_rows else None
-        read = read_points_table(table.path, left_out)
+        read = (read_pts_folder if table.path.is_dir() else read_points_table)(table.path, left_out)
         kept: dict[str, int] = {}
         for i, name in enumerate(steps(f"checking the pictures of {table.path.name}", read.names)):
             try:
-                _take_picture(table.path, name, read.points_px[i], ready / split, kept)
+                _take_picture(table.path, name, read.points_px[i], ready / table.part, kept)
                 kept[_flat(name)] = i
             except FkdError as error:
-                bad = BadRow.at(table.path, read.rows[i], read.lines[i], str(error))
+                bad = BadRow.at(read.places[i], read.rows[i], str(error))
                 if left_out is None:
                     raise bad.error() from None
                 left_out.append(bad)
@@ -257,7 +270,7 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
         if not kept:
             raise FkdError(f"{table.path.name} has no row that can be used; the first: {left_out[0].reason}")
         frame = pd.DataFrame(read.points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
-        frame.to_csv(ready / f"{split}_frames_keypoints.csv", encoding="utf-8")
+        frame.to_csv(ready / f"{table.part}_frames_keypoints.csv", encoding="utf-8")
         faces, bad_rows = faces + len(kept), bad_rows + left_out
     return faces, bad_rows
 
@@ -270,8 +283,8 @@ def _take_picture(table: Path, name: str, points_px: np.ndarray, target: Path, k
     if _flat(name) in kept:
         again = "a second face in it needs a copy of the picture under a name of its own"
         raise FkdError(f"names the picture {name!r}, which an earlier row has: {again}.")
-    split = table.stem.removesuffix("_frames_keypoints")
-    picture = next((p for p in (table.parent / split / path, table.parent / path) if p.is_file()), None)
+    places = [table] if table.is_dir() else [table.parent / table.stem.removesuffix("_frames_keypoints"), table.parent]
+    picture = next((place / path for place in places if (place / path).is_file()), None)
     if picture is None:
         raise FkdError(f"names the picture {name!r}, which is not there.")
     height, width = read_image(picture, name).shape[:2]

@@ -7,8 +7,6 @@ grey values; `test.csv`: `ImageId` and `Image`.
 from __future__ import annotations
 
 import contextlib
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,8 @@ from typing import IO
 import numpy as np
 
 from fkd.crop import CropFrame
-from fkd.data.archives import check_headers, is_clutter
-from fkd.data.bad_rows import BadRow, far_outside
+from fkd.data.archives import is_clutter, open_archive
+from fkd.data.bad_rows import BadRow, far_outside, line_of
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
@@ -50,75 +48,63 @@ class _FaultError(Exception):
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
-class KaggleTable:
-    """What a file holds: pictures, points (NaN where missing), numbers of the rows read, rows left out."""
-
-    images_u8: np.ndarray
-    points_px: np.ndarray
-    numbers: np.ndarray
-    bad_rows: list[BadRow]
-
-
-def load_kaggle(folder: Path, *, skip_bad_rows: bool = False) -> Dataset:
+def load_kaggle(folder: Path) -> Dataset:
     """The labelled faces of a folder in this layout, grouped by near-duplicates.
 
     Args:
         folder: holds one of `LABELLED`; `kaggle` names the competition's own.
-        skip_bad_rows: leave out rows that are no faces instead of stopping at the first; `rows` keeps
-            the numbers of the others.
 
     Raises:
         FkdError: no file, a column missing, or a row that is not a face (its line is named).
     """
-    return _load(folder, folder.name, LABELLED, skip_bad_rows)
+    return _load(folder, folder.name, LABELLED)
+
+
+def check_kaggle(folder: Path) -> None:
+    """`FkdError` where `load_kaggle` would find no file, one that cannot be opened, or one without its columns."""
+    path = _find(folder, LABELLED)
+    with open_csv(path) as (file, _):
+        _columns(file, path, labelled=True)
 
 
 def load_kaggle_test(folder: Path) -> Dataset:
     """The unlabelled faces of `folder/test.zip` or `test.csv`: every point is NaN, `rows` are the `ImageId`s."""
-    return _load(folder, f"{folder.name}_test", UNLABELLED, False)
+    return _load(folder, f"{folder.name}_test", UNLABELLED)
 
 
-def _load(folder: Path, name: str, files: tuple[str, ...], skip_bad_rows: bool) -> Dataset:
+def _load(folder: Path, name: str, files: tuple[str, ...]) -> Dataset:
+    path = _find(folder, files)
+    return cached_dataset(name, [path], lambda: _parse(path, name))
+
+
+def _find(folder: Path, files: tuple[str, ...]) -> Path:
     path = next((folder / file for file in files if (folder / file).is_file()), None)
     if path is None:
         raise FkdError(
             f"Kaggle's faces are missing: put {files[0]} from the competition into {folder}, "
             "or see python -m fkd data list."
         )
-    key = f"{name}-skipping" if skip_bad_rows else name
-    return cached_dataset(key, [path], lambda: _parse(path, name, skip_bad_rows))
+    return path
 
 
-def _parse(path: Path, name: str, skip_bad_rows: bool = False) -> Dataset:
-    table = read_kaggle_table(path, skip_bad_rows=skip_bad_rows, labelled=path.name in LABELLED)
-    n = len(table.images_u8)
+def _parse(path: Path, name: str) -> Dataset:
+    is_labelled = path.name in LABELLED
+    parts = list(kaggle_rows(path, labelled=is_labelled))
+    images_u8, points_px, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Dataset(
         name=name,
         schema=KAGGLE15,
-        images_u8=table.images_u8,
-        points_px=table.points_px,
-        groups=np.array([f"cluster_{c}" for c in near_duplicate_clusters(table.images_u8)]),
-        sources=np.full(n, name),
-        rows=table.numbers.astype(str),
-        published_split=np.full(n, "training" if path.name in LABELLED else "test"),
+        images_u8=images_u8,
+        points_px=points_px,
+        groups=np.array([f"cluster_{c}" for c in near_duplicate_clusters(images_u8)]),
+        sources=np.full(len(numbers), name),
+        rows=numbers.astype(str),
+        published_split=np.full(len(numbers), "training" if is_labelled else "test"),
     )
 
 
-def read_kaggle_table(path: Path, *, skip_bad_rows: bool = False, labelled: bool = True) -> KaggleTable:
-    """Read a CSV, or the one inside a zip, some rows at a time so that its text is never all in memory.
-
-    Raises:
-        FkdError: not such a file, or a row that is not a face while `skip_bad_rows` is off.
-    """
-    bad_rows: list[BadRow] | None = [] if skip_bad_rows else None
-    parts = list(kaggle_rows(path, bad_rows, labelled=labelled))
-    images, points, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return KaggleTable(images, points, numbers, bad_rows or [])
-
-
 def kaggle_rows(path: Path, bad_rows: list[BadRow] | None = None, *, labelled: bool = True) -> Iterator[Rows]:
-    """The rows of a CSV, or of the one inside a zip, a few at a time.
+    """The rows of a CSV, or of the one inside a zip, a few at a time, so that its text is never all in memory.
 
     Args:
         path: the file.
@@ -152,14 +138,12 @@ def open_csv(path: Path) -> Iterator[tuple[IO[bytes], int]]:
         with path.open("rb", buffering=1 << 20) as file:
             yield file, path.stat().st_size
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_headers(archive, path)
-            entry = next(e for e in archive.infolist() if e.filename.endswith(".csv") and not is_clutter(e.filename))
-            with archive.open(entry) as unpacked:
-                yield unpacked, entry.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError, StopIteration):
-        raise FkdError(f"{path} is not a complete zip with a CSV file in it; download it again.") from None
+    with open_archive(path) as archive:
+        tables = [e for e in archive.infolist() if e.filename.endswith(".csv") and not is_clutter(e.filename)]
+        if not tables:
+            raise FkdError(f"{path.name} holds no CSV file; fetch it again.")
+        with archive.open(tables[0]) as unpacked:
+            yield unpacked, tables[0].file_size
 
 
 @dataclass(frozen=True)
@@ -209,12 +193,12 @@ def _parse_batch(batch: _Batch, columns: _Columns, path: Path, bad_rows: list[Ba
     except _FaultError as error:
         if bad_rows is None:
             line = batch.lines[error.index]
-            raise BadRow.at(path, batch.start + error.index, line, error.fault).error() from None
+            raise BadRow.at(line_of(path, line), batch.start + error.index, error.fault).error() from None
         for row, (text, line) in enumerate(zip(batch.texts, batch.lines, strict=True), batch.start):
             try:
                 yield _parse_lines([text], row, columns)
             except _FaultError as error:
-                bad_rows.append(BadRow.at(path, row, line, error.fault))
+                bad_rows.append(BadRow.at(line_of(path, line), row, error.fault))
 
 
 def _parse_lines(lines: list[bytes], start: int, columns: _Columns) -> Rows:

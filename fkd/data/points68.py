@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
-from fkd.data.bad_rows import BadRow
+from fkd.data.bad_rows import BadRow, line_of
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
 from fkd.data.duplicates import near_duplicate_clusters
@@ -39,22 +39,36 @@ def load_points68(folder: Path) -> Dataset:
     """The faces of a folder in this layout, as (n, 208, 208) crops of twice the tight box.
 
     Groups are people where file names end in a frame number (`Person_Name_07.jpg`), else photos; where
-    names tell nothing apart, as with `img_01.jpg` to `img_99.jpg`, clusters of near-duplicates.
+    names tell nothing apart, as with `img_01.jpg` to `img_99.jpg`, or nothing together, as with
+    `frame_0001.jpg` and on, clusters of near-duplicates.
 
     Raises:
         FkdError: no CSV, a CSV with other columns, or a picture that is missing or damaged.
     """
+    tables = _tables(folder)
+    pictures = [folder / _split_name(table) for table in tables]
+    return cached_dataset(folder.name, [*tables, *pictures], lambda: _parse(folder.name, tables))
+
+
+def check_points68(folder: Path) -> None:
+    """`FkdError` where `load_points68` would find no table, no pictures, or a table without its columns."""
+    for table in _tables(folder):
+        next(_cells(table), None)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The tables of a folder, each beside its folder of pictures."""
     tables = sorted(folder.glob(TABLES))
     if not tables:
         raise FkdError(
             f"The faces of {folder.name!r} are missing: put its pictures and {TABLES} into {folder}, "
             "or see python -m fkd data list."
         )
-    pictures = [folder / _split_name(table) for table in tables]
-    absent = next((path for path in pictures if not path.is_dir()), None)
+    absent = next((table for table in tables if not (folder / _split_name(table)).is_dir()), None)
     if absent is not None:
-        raise FkdError(f"The folder of pictures {absent} is missing; unpack the archive again.")
-    return cached_dataset(folder.name, [*tables, *pictures], lambda: _parse(folder.name, tables))
+        missing = folder / _split_name(absent)
+        raise FkdError(f"The folder of pictures {missing} is missing; unpack the archive again.")
+    return tables
 
 
 def _split_name(table: Path) -> str:
@@ -95,13 +109,13 @@ class PointsTable:
 
     Attributes:
         rows: the number of each among the rows of the file.
-        lines: the line of the file that each is at, the header's being 1.
+        places: where each can be looked up: a line of the file, or a file of its own.
     """
 
     names: list[str]
     points_px: np.ndarray
     rows: list[int]
-    lines: list[int]
+    places: list[str]
 
 
 def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> PointsTable:
@@ -112,39 +126,39 @@ def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> Poin
     Raises:
         FkdError: not such a table, or a row that is no face and `left_out` is None.
     """
-    names, points, rows, lines = [], [], [], []
-    try:
-        for row, (line, cells, comma) in enumerate(_cells(table)):
-            try:
-                points.append(_points_of(cells, comma))
-            except ValueError as error:
-                bad = BadRow.at(table, row, line, str(error))
-                if left_out is None:
-                    raise bad.error() from None
-                left_out.append(bad)
-            else:
-                names.append(cells[0].strip())
-                rows.append(row)
-                lines.append(line)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FkdError(f"{table.name} is no CSV in UTF-8 ({error}); save it as one.") from None
+    names, points, rows, places = [], [], [], []
+    for row, (line, cells, comma) in enumerate(_cells(table)):
+        try:
+            points.append(_points_of(cells, comma))
+        except ValueError as error:
+            bad = BadRow.at(line_of(table, line), row, str(error))
+            if left_out is None:
+                raise bad.error() from None
+            left_out.append(bad)
+        else:
+            names.append(cells[0].strip())
+            rows.append(row)
+            places.append(line_of(table, line))
     if not names:
         first = f"row that can be used; the first: {left_out[0].reason}" if left_out else "rows."
         raise FkdError(f"{table.name} has no {first}")
-    return PointsTable(names, np.stack(points), rows, lines)
+    return PointsTable(names, np.stack(points), rows, places)
 
 
 def _cells(table: Path) -> Iterator[tuple[int, list[str], bool]]:
     """Line and cells of each row that is not blank, and whether decimals may have commas."""
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline(_LONGEST_HEADER)
-        comma = header.count(";") > header.count(",")
-        delimiter = ";" if comma else ","
-        _check_header(next(csv.reader([header], delimiter=delimiter), []), table)
-        reader = csv.reader(file, delimiter=delimiter)
-        for cells in reader:
-            if any(cells):
-                yield 1 + reader.line_num, cells, comma
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline(_LONGEST_HEADER)
+            comma = header.count(";") > header.count(",")
+            delimiter = ";" if comma else ","
+            _check_header(next(csv.reader([header], delimiter=delimiter), []), table)
+            reader = csv.reader(file, delimiter=delimiter)
+            for cells in reader:
+                if any(cells):
+                    yield 1 + reader.line_num, cells, comma
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FkdError(f"{table.name} is no CSV in UTF-8 ({error}); save it as one.") from None
 
 
 def _check_header(names: list[str], table: Path) -> None:
@@ -166,7 +180,11 @@ def _points_of(cells: list[str], comma: bool) -> np.ndarray:
         raise ValueError(f"{len(cells)} columns instead of {_COORDINATES + 1}")
     if not cells[0].strip():
         raise ValueError("no picture is named")
-    numbers = [cell.replace(",", ".") if comma else cell for cell in cells[1:]]
+    return checked_points([cell.replace(",", ".") if comma else cell for cell in cells[1:]])
+
+
+def checked_points(numbers: Sequence[str]) -> np.ndarray:
+    """(68, 2) float64 of 136 written numbers, NaN for those left blank; `ValueError` says why it is no face."""
     try:
         points_px = np.array([float(number.strip() or "nan") for number in numbers]).reshape(-1, 2)
     except ValueError:
@@ -182,7 +200,8 @@ def _points_of(cells: list[str], comma: bool) -> np.ndarray:
 
 def _groups(files: list[Path], images_u8: np.ndarray) -> np.ndarray:
     groups = np.array([group_of(file.stem) for file in files])
-    if len(files) >= _FEW_FACES and len(np.unique(groups)) < _FEWEST_GROUPS:
+    count = len(np.unique(groups))
+    if len(files) >= _FEW_FACES and (count < _FEWEST_GROUPS or count == len(files)):
         return np.array([f"cluster_{cluster}" for cluster in near_duplicate_clusters(images_u8)])
     return groups
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from fkd.errors import FkdError
 from fkd.models.base import KeypointNetwork, Output, norm_to_px, px_to_norm
 from fkd.models.cnn import Cnn
@@ -20,7 +22,7 @@ MODELS: dict[str, type[KeypointNetwork]] = {
     "mean_shape": MeanShape,
 }
 
-__all__ = ["MODELS", "KeypointNetwork", "Output", "create_model", "norm_to_px", "px_to_norm"]
+__all__ = ["MODELS", "KeypointNetwork", "Output", "check_model", "create_model", "norm_to_px", "px_to_norm"]
 
 
 def create_model(name: str, keypoints: int, input_size: int, **arguments: object) -> KeypointNetwork:
@@ -31,3 +33,15 @@ def create_model(name: str, keypoints: int, input_size: int, **arguments: object
         return MODELS[name](keypoints, input_size, **arguments)
     except TypeError as error:
         raise FkdError(f"The network {name!r} cannot be made with {arguments}: {error}.") from None
+
+
+def check_model(name: str, keypoints: int, input_size: int, **arguments: object) -> None:
+    """`FkdError` for a network that cannot be made, or cannot take crops of its size; takes no memory."""
+    try:
+        with torch.device("meta"):
+            create_model(name, keypoints, input_size, **arguments).eval()(torch.zeros(1, 1, input_size, input_size))
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise FkdError(
+            f"The network {name!r} cannot take crops of {input_size} pixels with the arguments {arguments} "
+            f"({str(error).splitlines()[0]}); change input_size or model_args."
+        ) from None

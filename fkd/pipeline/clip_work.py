@@ -50,7 +50,9 @@ class ClipWork:
         self.annotated, self.csv, self.parquet = (folder / f"faces.{end}" for end in ("mp4", "csv", "parquet"))
 
     def begin(self, model: LoadedModel, options: ClipOptions) -> None:
-        """Follow the faces of the video, again where that has ended."""
+        """Follow the faces of the video, again where that has ended; nothing while it is under way."""
+        if hasattr(self, "job") and not self.job.done:
+            return
         self.model, self.options = model, options
         self.job = Job(f"Following faces in {self.name}", self._work)
 

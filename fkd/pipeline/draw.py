@@ -26,6 +26,10 @@ Colour = tuple[int, int, int]
 _FRACTION_BITS = 6  # cv2 takes coordinates in 1/64 pixel, for smooth lines at any size
 _DARK: Colour = (24, 24, 28)
 _WHITE: Colour = (255, 255, 255)
+# Where a text is tried: directions from the one that leads away from other points, and distances in its own height.
+_TURNS = np.radians([0, 30, -30, 60, -60, 90, -90, 120, -120, 150, -150, 180])
+_FURTHER = np.array([0.0, 0.5, 1.0, 1.6, 2.4, 3.4, 4.6])
+_FURTHEST = 16  # in text heights, over the text's length: a long one far away would be taken for another point's
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class DrawOptions:
     show_edges: bool = option(True, "Join neighbouring points by lines.")
     labels: str = option(
         "none",
-        "Write at each point its name, where there is room, or its number as points are counted in files, from 0.",
+        "Write at each point, where there is room, its name or its number as points are counted in files, from 0.",
         choices=("none", "names", "numbers"),
     )
     point_size: float = option(1.0, "Size of the points; 1 suits the size of each face.", low=0.2, high=5.0)
@@ -65,10 +69,26 @@ def draw_faces(
             _strokes(canvas, ends, [colours[first] for first, _ in schema.edges], 0.7 * unit, opacity=0.6)
         _dots(canvas, face.points_px, radius, colours, face.point_scores >= options.unsure_below)
     if options.labels != "none":  # last, so that no line runs through a text
-        texts = schema.keypoints if options.labels == "names" else tuple(map(str, range(len(schema))))
         for face in faces:
-            _draw_labels(canvas, face, texts, _radius(face, canvas) * options.point_size)
+            _draw_labels(canvas, face, _texts(schema, options), colours, _radius(face, canvas) * options.point_size)
     return canvas
+
+
+def count_unlabelled(
+    image_rgb_u8: np.ndarray, faces: Sequence[Face], schema: Schema, options: DrawOptions
+) -> tuple[int, int]:
+    """How many points `draw_faces` leaves without the label asked for, as it finds no room; and how many there are."""
+    if options.labels == "none":
+        return 0, 0
+    left_out = 0
+    for face in faces:
+        radius, size = _radius(face, image_rgb_u8) * options.point_size, _label_size(face, image_rgb_u8)
+        left_out += sum(box is None for box in _label_places(image_rgb_u8, face, _texts(schema, options), radius, size))
+    return left_out, len(faces) * len(schema)
+
+
+def _texts(schema: Schema, options: DrawOptions) -> Sequence[str]:
+    return schema.keypoints if options.labels == "names" else tuple(map(str, range(len(schema))))
 
 
 def draw_points(
@@ -113,29 +133,81 @@ def _draw_box(canvas: np.ndarray, face: Face, width: float) -> None:
     path = _rounded_rectangle(face.box_xyxy.astype(float))
     _strokes(canvas, [path], [_DARK], 1.5 * width + 1, opacity=0.35)
     _strokes(canvas, [path], [_WHITE], width, opacity=0.9)
+    name, (x, y), size = _title(canvas, face)
+    _text(canvas, (x, y), name, size)
+
+
+def _title(canvas: np.ndarray, face: Face) -> tuple[str, tuple[float, float], int]:
+    """What a face is called, the upper left corner of that text, and its size."""
     share = 0.075 * _face_px(face)
     size = round(max(10, share, min(2.7 * share, max(canvas.shape) / 36)))
     x, y = face.box_xyxy[0] + 0.1 * size, face.box_xyxy[1] - 1.5 * size
     name = f"Face {face.id}" if isinstance(face, TrackedFace) else f"{face.score:.2f}"
-    _text(canvas, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), name, size)
+    return name, (x, y if y >= 0 else face.box_xyxy[1] + 0.4 * size), size
 
 
-def _draw_labels(canvas: np.ndarray, face: Face, texts: Sequence[str], radius: float) -> None:
-    """Write beside each point, away from the middle of the face; a text that would cover another is left out.
+def _draw_labels(
+    canvas: np.ndarray, face: Face, texts: Sequence[str], colours: Sequence[Colour], radius: float
+) -> None:
+    """Write beside each point, with a thin line to it from further away; a text that finds no room is left out."""
+    size = _label_size(face, canvas)
+    places = {i: box for i, box in enumerate(_label_places(canvas, face, texts, radius, size)) if box is not None}
+    lines = {i: np.stack([face.points_px[i], _nearest(box, face.points_px[i])]) for i, box in places.items()}
+    long = [i for i, line in lines.items() if np.linalg.norm(line[1] - line[0]) > radius + 0.5 * size]
+    if long:
+        _strokes(canvas, [lines[i] for i in long], [colours[i] for i in long], 0.08 * size, opacity=0.9)
+    for i, box in places.items():
+        _text(canvas, (box[0], box[1]), texts[i], size)
 
-    Like `_unit`, the size grows with the face, and can be read when a large picture is shown small.
+
+def _label_size(face: Face, canvas: np.ndarray) -> int:
+    """Like `_unit`, it grows with the face, and can be read when a large picture is shown small."""
+    share = _face_px(face) * (0.024 if len(face.points_px) > 30 else 0.035)
+    return round(max(9, share, min(3 * share, max(canvas.shape) / 75)))
+
+
+def _label_places(
+    canvas: np.ndarray, face: Face, texts: Sequence[str], radius: float, size: int
+) -> list[np.ndarray | None]:
+    """For each point the box (x0, y0, x1, y1) of its text, which covers no point and no other text; None for no room.
+
+    The place above the face, where its score or number may stand, stays free.
+
+    A text is tried first on the side of its point that is turned away from the others, near by, and then round about
+    and further away. Points among many others choose first, as they have the least choice.
     """
-    share = _face_px(face) * (0.024 if len(texts) > 30 else 0.035)
-    size = round(max(9, share, min(3 * share, max(canvas.shape) / 75)))
-    middle = face.points_px[:, 0].mean()
-    taken = np.empty((0, 4))
-    for (x, y), text in zip(face.points_px, texts, strict=True):
-        length = _font(size).getlength(text)
-        left = x + 1.6 * radius if x >= middle else x - 1.6 * radius - length
-        box = np.array([left, y - 0.6 * size, left + length, y + 0.6 * size])
-        if not ((box[:2] < taken[:, 2:]) & (taken[:, :2] < box[2:])).all(axis=1).any():
-            taken = np.vstack([taken, box])
-            _text(canvas, (left, y - 0.6 * size), text, size)
+    points = face.points_px.astype(float)
+    away = points[:, None] - points
+    pushes = away / np.maximum((away**2).sum(axis=-1, keepdims=True), 1e-6)  # as charges of one sign push each other
+    outwards = np.arctan2(*pushes.sum(axis=1).T[::-1])
+    crowd = np.exp(-((away**2).sum(axis=-1)) / (3 * size) ** 2).sum(axis=1)
+    name, (x, y), height = _title(canvas, face)
+    title = (x, y, x + _font(height).getlength(name), y + 1.2 * height)
+    taken = np.vstack([np.concatenate([points - radius, points + radius], axis=1), title])
+    places: list[np.ndarray | None] = [None] * len(points)
+    for i in np.argsort(-crowd, kind="stable"):
+        half = np.array([_font(size).getlength(texts[i]) / 2 + 0.1 * size, 0.55 * size])
+        angles = outwards[i] + _TURNS
+        directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        # As far as the box reaches in that direction, so that it touches the rim of the point.
+        reach = (half / np.maximum(np.abs(directions), 1e-6)).min(axis=-1) + 1.4 * radius
+        furthest = _FURTHEST * 0.5 * size / half[0]
+        for further in _FURTHER[furthest >= _FURTHER]:
+            centres = points[i] + directions * (reach + further * size)[:, None]
+            lows, highs = (centres - half)[:, None], (centres + half)[:, None]
+            meets = ((lows < taken[:, 2:]) & (taken[:, :2] < highs)).all(axis=-1).any(axis=-1)
+            meets |= (lows < 0).any(axis=(1, 2)) | (highs > canvas.shape[1::-1]).any(axis=(1, 2))
+            if not meets.all():
+                free = meets.argmin()
+                places[i] = np.concatenate([lows[free, 0], highs[free, 0]])
+                taken = np.vstack([taken, places[i]])
+                break
+    return places
+
+
+def _nearest(box: np.ndarray, point_px: np.ndarray) -> np.ndarray:
+    """The place of a box that is nearest to a point."""
+    return np.clip(point_px, box[:2], box[2:])
 
 
 def _strokes(

@@ -1,9 +1,4 @@
-"""From keypoints back to the tight box they belong to, so that a face can be framed by its points.
-
-The tight box (brow to chin, jaw to jaw) is what every crop is measured by. Sixty-eight points span
-it; the fifteen of Kaggle lack jaw and chin, and their box is widened by proportions measured on
-faces that have all sixty-eight.
-"""
+"""How a face lies in its photo by its points: its tight box and its tilt, so that it can be framed upright."""
 
 from __future__ import annotations
 
@@ -11,33 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from fkd.crop import tight_boxes
-from fkd.schema import IBUG68, KAGGLE15, Schema
-
-# From the width and height of the box round the 15 points of an upright face: how far below its
-# centre the tight box's centre lies, the tight box's width, and its height. Least squares over real
-# faces, measured by `python -m fkd.calibrate`.
-_TIGHT_FROM_15 = np.array([[0.056, 0.081], [0.799, 0.539], [0.219, 1.133]])
-
-
-def tight_boxes_from_points(points_px: np.ndarray, schema: Schema) -> np.ndarray:
-    """(n, k, 2) points of upright faces to (n, 4) tight boxes, in the same frame.
-
-    The box is exact where the schema reaches jaw and chin, and estimated where it does not.
-
-    Raises:
-        ValueError: the schema is neither `ibug68` nor `kaggle15`.
-    """
-    boxes = tight_boxes(points_px)
-    if schema.name == IBUG68.name:
-        return boxes
-    if schema.name != KAGGLE15.name:
-        raise ValueError(f"no tight box is known for points of schema {schema.name!r}")
-    centre, extent = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    below, width, height = (extent @ _TIGHT_FROM_15.T).T
-    centre = centre + np.stack([np.zeros_like(below), below], axis=1)
-    half = np.stack([width, height], axis=1) / 2
-    return np.concatenate([centre - half, centre + half], axis=1)
+from fkd.crop import tight_boxes_from_points
+from fkd.schema import Schema
 
 
 def upright_frames(points_px: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,7 @@ from fkd.pipeline.look import Clock
 from fkd.pipeline.recording import Recording
 from fkd.pipeline.smooth import Smoother
 from fkd.pipeline.track import TrackedFace, Tracker
-from fkd.schema import IBUG68
+from fkd.schema import IBUG68, Schema
 
 if TYPE_CHECKING:
     from fkd.weights import LoadedModel
@@ -152,11 +152,12 @@ class LiveSession:
                 if image_rgb_u8 is None:
                     return frame
                 answer = av.VideoFrame.from_ndarray(draw_notice(image_rgb_u8, _NOTICE), format="rgb24")
+            answer.pts, answer.time_base = frame.pts, frame.time_base
             return answer
 
     def _work_on(self, image_rgb_u8: np.ndarray, time_s: float, clock: Clock) -> np.ndarray:
         """Follow and read the faces of a frame; the picture that is shown."""
-        settings = self.settings
+        recording, settings = self.recording, self.settings  # others may replace both while this frame is worked on
         followers = self._followers_for(settings)
         seen = followers.tracker(image_rgb_u8, time_s)
         clock.milliseconds |= seen.milliseconds
@@ -165,16 +166,17 @@ class LiveSession:
         with clock("smooth"):
             faces = followers.smoother(time_s, found)
         with clock("read"):
-            is_68 = settings.model.card.schema is IBUG68
-            expressions = followers.reader(time_s, found, image_rgb_u8.shape[:2]) if is_68 else {}
-        self._record(time_s, faces, expressions)
+            schema = settings.model.card.schema
+            expressions = followers.reader(time_s, found, image_rgb_u8.shape[:2]) if schema is IBUG68 else {}
+        if recording is not None and recording is self.recording and self.is_recording:
+            self._record(recording, schema, time_s, faces, expressions)
         self._faces, self._prints, self._expressions = tuple(faces), len(seen.prints), expressions
         with clock("draw"):
             shown, drawn = image_rgb_u8, faces
             if settings.mirror:
                 shown = cv2.flip(image_rgb_u8, 1)
                 drawn = [_mirrored(face, image_rgb_u8.shape[1]) for face in faces]
-            return draw_faces(shown, drawn, settings.model.card.schema, settings.options.draw)
+            return draw_faces(shown, drawn, schema, settings.options.draw)
 
     def _followers_for(self, settings: LiveSettings) -> _Followers:
         """What follows and smooths by these settings; made anew where they have changed."""
@@ -185,13 +187,18 @@ class LiveSession:
             kept.smoother = Smoother(settings.options.smooth)
         return kept
 
-    def _record(self, time_s: float, faces: Sequence[TrackedFace], expressions: dict[int, Expression]) -> None:
-        recording = self.recording
-        if not self.is_recording or recording is None:
-            return
-        if recording.schema is self.settings.model.card.schema:
+    def _record(
+        self,
+        recording: Recording,
+        schema: Schema,
+        time_s: float,
+        faces: Sequence[TrackedFace],
+        expressions: dict[int, Expression],
+    ) -> None:
+        if recording.schema is schema:
             recording.add(time_s, faces, expressions)
-        self.is_recording = not recording.is_full and recording.schema is self.settings.model.card.schema
+        if recording.is_full or recording.schema is not schema:
+            self.is_recording = False
 
     def _note(self, time_s: float, came_s: float, clock: Clock, shown_rgb_u8: np.ndarray) -> None:
         left_s = time.perf_counter()
@@ -201,8 +208,11 @@ class LiveSession:
             self._steps_ms.append(clock.milliseconds)
             self._delays_ms.append(1000 * self._delay(time_s, came_s, left_s))
 
+    def _forget_faces(self) -> None:
+        self._followers, self._faces, self._prints, self._expressions = None, (), 0, {}
+
     def _note_failure(self, error: Exception, came_s: float) -> None:
-        self._followers = None
+        self._forget_faces()
         now_s = time.perf_counter()
         if now_s - self._logged_s > _LOG_EVERY_S:
             self._logged_s = now_s
@@ -225,7 +235,7 @@ class LiveSession:
     def end_stream(self) -> None:
         """The camera has stopped: forget the faces, end a recording; the last picture can still be had."""
         with self._working:
-            self._followers, self._faces, self._prints, self._expressions = None, (), 0, {}
+            self._forget_faces()
             self.is_recording = False
             with self._telling:
                 if self._left_s:  # it may be told twice

@@ -31,11 +31,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fkd.crop import cut
+from fkd.crop import cut, tight_boxes_from_points
 from fkd.images import lighted, to_gray
 from fkd.options import check, option
 from fkd.pipeline.face import Face
-from fkd.pipeline.framing import tight_boxes_from_points, upright_frames
+from fkd.pipeline.framing import upright_frames
 from fkd.pipeline.liveness import Liveness
 from fkd.pipeline.look import Clock, Look, Looker, contradicted
 from fkd.pipeline.search import SHARES, FaceSearch
@@ -330,14 +330,16 @@ class Tracker:
         is_first = np.isinf(elapsed_s)
         if _SLOW_S < elapsed_s < np.inf:
             self._searched_s, self._shares_left = frame.time_s, 0
-            self._take_up(frame, self._search.everywhere)
+            searches = [self._search.everywhere]
+        elif is_first or self._is_share_due(frame.time_s):
+            searches = [self._search.next_share] * (SHARES if is_first else 1)
+        else:
             return
-        if is_first or self._is_share_due(frame.time_s):
-            for _ in range(SHARES if is_first else 1):
-                self._take_up(frame, self._search.next_share)
-                if self._visible(frame.time_s):
-                    return
-            self._take_up(frame, self._search.next_tilted_share, self._search.tilt_deg)
+        for search in searches:
+            self._take_up(frame, search)
+            if self._visible(frame.time_s):
+                return
+        self._take_up(frame, self._search.next_tilted_share, self._search.tilt_deg)
 
     def _is_share_due(self, time_s: float) -> bool:
         """Whether to search in this frame: in some every so often, and in each while nobody or somebody is missing."""

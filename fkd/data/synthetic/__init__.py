@@ -175,16 +175,16 @@ def synthetic_dataset(schema_name: str, count: int = 400, seed: int = 0, faces_p
     schema = get_schema(schema_name)
     drawing = steps("drawing synthetic faces, once", range(count))
     faces = [_dataset_face(schema, seed, i, i // faces_per_person) for i in drawing]
-    size = _KAGGLE_SIZE if schema.name == KAGGLE15.name else _PORTRAIT_SIZE
+    name, size = f"synthetic{len(schema)}", _KAGGLE_SIZE if schema.name == KAGGLE15.name else _PORTRAIT_SIZE
     images = [cv2.cvtColor(face.image_rgb_u8, cv2.COLOR_RGB2GRAY) for face in faces]
     points = [face.points_px(schema) for face in faces]
     return Dataset(
-        name=f"synthetic{len(schema)}",
+        name=name,
         schema=schema,
         images_u8=np.array(images, np.uint8).reshape(count, size, size),
         points_px=np.array(points, np.float32).reshape(count, len(schema), 2),
         groups=np.array([f"synthetic_{seed}_{i // faces_per_person:05d}" for i in range(count)], dtype=str),
-        sources=np.array(["synthetic"] * count, dtype=str),
+        sources=np.full(count, name),
         rows=np.array([f"synthetic_{i:06d}" for i in range(count)], dtype=str),
         published_split=np.array(["synthetic"] * count, dtype=str),
     )
