@@ -11,21 +11,22 @@ from fkd.weights import read_card
 frame.enter(__file__)
 
 st.title("Models", anchor=False)
+shown = board.EVERY
 if rows := read_results():
-    board.show_board(rows)
+    shown = board.show_board(rows)
 else:
     st.info("There are no results yet: `python -m fkd leaderboard --add RUN` measures a run.")
 
 st.subheader("In detail", anchor=False)
 choices = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
 with choices:
-    weights = details.choose_weights()
+    weights = details.choose_weights(shown)
 if weights is None:
     st.stop()
 schema, reached = read_card(weights).schema, standing(weights)
 if reached:
     with choices:
-        data = details.choose_data(weights, reached)
+        data = details.choose_data(weights, reached, shown)
     details.show_figures(reached[data])
     found = details.find_measured(weights)
     left, right = st.columns(2, gap="large")
@@ -37,5 +38,5 @@ if reached:
         details.show_disturbances(found, data)
         details.show_scores(found, data)
 st.subheader("Worst faces", anchor=False)
-worst.show_worst(weights, schema, list(reached))
+worst.show_worst(weights, schema, sorted(reached, key=lambda name: name != data))
 details.show_card(weights)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
-from fkd.data import dataset_names, is_available, load_dataset, synthetic
+from fkd.data import FETCHED, dataset_names, is_available, load_dataset, synthetic
 from fkd.data.cache import cached_dataset
 from fkd.data.dataset import Dataset
+from fkd.errors import listed
 from fkd.paths import data_root
 
 SYNTHETIC = {"synthetic15": "kaggle15", "synthetic68": "ibug68"}
@@ -18,6 +20,14 @@ SYNTHETIC_FACES = 120  # enough to try everything on; more would take minutes to
 def available_names() -> list[str]:
     """The datasets that are here, those of real faces first."""
     return sorted(filter(is_available, dataset_names()), key=lambda name: name in SYNTHETIC)
+
+
+def ways_to_get(names: Sequence[str]) -> str:
+    """A sentence that says where datasets that are not here come from."""
+    fetched, own = ([name for name in names if (name in FETCHED) is published] for published in (True, False))
+    ways = [f"fetches {listed(fetched)}"] if fetched else []
+    ways += [f"imports {listed(own)} from files that you have, as `docs/data.md` tells"] if own else []
+    return f"The Explore page {' and '.join(ways)}."
 
 
 def shared_dataset(name: str) -> Dataset:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from fkd.errors import FkdError
-from fkd.options import readable
+from fkd.options import checked, label_of, readable
 
 T = TypeVar("T")
 _SHORT = 20  # letters in all choices that still fit side by side in the sidebar
@@ -36,7 +36,9 @@ def reset(options_class: type, key: str) -> None:
         st.session_state.pop(f"{key}.{item.name}", None)
 
 
-def fields_grid(defaults: Any, key: str, names: Sequence[str], columns: int = 3) -> dict[str, Any]:
+def fields_grid(
+    defaults: Any, key: str, names: Sequence[str], columns: int = 3, known_texts: dict[str, list[str]] | None = None
+) -> dict[str, Any]:
     """Fields side by side, numbers to be typed and choices written as the command line takes them.
 
     Args:
@@ -44,28 +46,48 @@ def fields_grid(defaults: Any, key: str, names: Sequence[str], columns: int = 3)
         key: prefix of the widgets' keys. Another key makes fresh widgets, which begin with `defaults` again.
         names: the fields to show, in this order.
         columns: how many stand side by side where there is room.
+        known_texts: by name, the texts that a field can be given besides its default and none, for those that take
+            only what there is now.
 
     Raises:
-        FkdError: a text is not what its field takes; raised once all widgets are drawn.
+        FkdError: what was typed is not what its field takes; raised once all widgets are drawn, and told below the
+            field's row.
     """
     known = {item.name: item for item in fields(defaults)}
     values, problems = {}, []
     for start in range(0, len(names), columns):
-        row = st.columns(columns, vertical_alignment="bottom")
+        row, told = st.columns(columns, vertical_alignment="bottom"), st.container()
         for name, column in zip(names[start : start + columns], row, strict=False):
             with column:
                 try:
-                    values[name] = _typed(known[name], getattr(defaults, name), f"{key}.{name}")
+                    idle = _is_idle(known[name], defaults, key)
+                    texts = (known_texts or {}).get(name)
+                    values[name] = _typed(known[name], getattr(defaults, name), f"{key}.{name}", idle, texts)
                 except FkdError as error:
                     problems.append(error)
+                    with told:
+                        tell_problem(error)
     if problems:
         raise problems[0]
     return values
 
 
+def tell_problem(error: FkdError) -> None:
+    """What is wrong with what was typed, to stand below its field."""
+    told = str(error).replace("[", r"\[").replace("]", r"\]")  # which would end the colour
+    st.markdown(f":red[:small[{told}]]")
+
+
 def _common(item: Field, key: str) -> dict[str, Any]:
-    label = item.metadata["label"] or readable(item.name)
-    return {"label": label, "key": key, "help": item.metadata["help"], "persist_state": "session"}
+    return {"label": label_of(item), "key": key, "help": item.metadata["help"], "persist_state": "session"}
+
+
+def _is_idle(item: Field, defaults: Any, key: str) -> bool:
+    """Whether a field has no effect with what stands in the one that it depends on, drawn yet or not."""
+    if item.metadata["only"] is None:
+        return False
+    other, values = item.metadata["only"]
+    return st.session_state.get(f"{key}.{other}", getattr(defaults, other)) not in values
 
 
 def _widget(item: Field, default: Any, key: str) -> Any:
@@ -87,23 +109,38 @@ def _widget(item: Field, default: Any, key: str) -> Any:
     return st.slider(value=default, step=step, format="%.3g", **limits, **common)
 
 
-def _typed(item: Field, default: Any, key: str) -> Any:
+def _typed(item: Field, default: Any, key: str, idle: bool, texts: list[str] | None) -> Any:
     """A field for a grid: numbers of any range, one of many choices, a text, or JSON."""
-    common = _common(item, key)
-    choices, low, high = (item.metadata[name] for name in ("choices", "low", "high"))
+    common = _common(item, key) | {"disabled": idle}
+    choices = item.metadata["choices"]
     if choices is not None:
         return st.selectbox(options=choices, index=choices.index(default), **common)
+    if texts is not None:
+        known = list(dict.fromkeys(["", *texts, default]))
+        return st.selectbox(options=known, index=known.index(default), format_func=_or_none, **common)
     if isinstance(default, bool):
         return st.toggle(value=default, **common)
+    # Numbers have no limits here: a widget that has some hands on its last good value without a word.
+    # What decides is the setting's own default: a recipe may hold 25 for an angle, which a whole-number field rounds.
+    if isinstance(item.default, float):
+        number = st.number_input(value=float(default), step=_step(default), format="%.6g", **common)
+        return _in_range(item, number, common["label"])
     if isinstance(default, int):
-        limits: dict[str, Any] = {"min_value": int(low), "max_value": int(high), "step": 1}
-        return st.number_input(value=default, **limits, **common)
-    if isinstance(default, float):
-        limits = {"min_value": float(low), "max_value": float(high), "step": _step(default)}
-        return st.number_input(value=default, format="%.6g", **limits, **common)
+        return _in_range(item, st.number_input(value=default, step=1, **common), common["label"])
     if isinstance(default, dict):
         return _json_object(st.text_input(value=json.dumps(default), **common), common["label"])
     return st.text_input(value=str(default), **common)
+
+
+def _or_none(text: str) -> str:
+    return text or "None"
+
+
+def _in_range(item: Field, value: float, label: str) -> float:
+    try:
+        return checked(item, value, label)
+    except ValueError as error:
+        raise FkdError(f"{error}.") from None
 
 
 def _step(value: float) -> float:

@@ -23,6 +23,13 @@ def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(f"These points are for {_told(photo, analysis)}.", icon=":material/crop_free:", width="stretch")
             offer_search(photo)
+        score = min((face.score for face in analysis.faces), default=1.0)
+        if score < st.session_state[MIN_SCORE]:
+            st.warning(
+                f"There is hardly a face in that box: it scores {score:.2f}. A box close round one face, from brows to "
+                "chin, may do better.",
+                icon=":material/sentiment_neutral:",
+            )
     elif not analysis.faces:
         _offer_ways_on(photo, analysis)
 
@@ -34,9 +41,10 @@ def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
         best = max(analysis.weak_scores)
         sentence += f" The likeliest spot scores {best:.2f}, less than the minimum face score."
         changes = {MIN_SCORE: int(best * 20) / 20}
+    changes = {key: value for key, value in changes.items() if value < st.session_state[key]}
     st.warning(sentence, icon=":material/search_off:")
     with st.container(horizontal=True):
-        if any(st.session_state[key] != value for key, value in changes.items()):
+        if changes:
             told = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {value:g}" for key, value in changes.items())
             st.button(
                 "Lower the threshold",

@@ -107,11 +107,16 @@ def sample_photo() -> Photo:
 
 def shared_model(weights: str) -> LoadedModel:
     """The model, loaded and warm; loaded again when its file has changed."""
-    return _shared_model(weights, find_weights(weights).stat().st_mtime)
+    return _shared_model(weights, written_ns(weights))
+
+
+def written_ns(weights: str) -> int:
+    """When the file of weights was written last, in nanoseconds: results go by it, as others may get the same name."""
+    return find_weights(weights).stat().st_mtime_ns
 
 
 @st.cache_resource(show_spinner="Loading the network …", max_entries=8)
-def _shared_model(weights: str, changed: float) -> LoadedModel:
+def _shared_model(weights: str, written_ns: int) -> LoadedModel:
     # One thread each: a few small crops gain little from more, and where sessions or a training run share the
     # processors, threads that wait for one another make a prediction many times slower.
     model = load_model(weights, threads=1)
@@ -149,7 +154,7 @@ def analyse_all(photos: Sequence[Photo], settings: Settings, boxes: dict[str, Bo
 
 def _analyse_or_say_why(photo: Photo, settings: Settings, boxes: Boxes | None) -> Analysis | str:
     try:
-        return _analyse(photo.digest, settings, boxes, _photo=photo)
+        return _analyse(photo.digest, settings, written_ns(settings.weights), boxes, _photo=photo)
     except FkdError as error:
         return str(error)
     except Exception:
@@ -158,7 +163,7 @@ def _analyse_or_say_why(photo: Photo, settings: Settings, boxes: Boxes | None) -
 
 
 @st.cache_data(scope="session", max_size="400MB", show_spinner=False)
-def _analyse(digest: str, settings: Settings, boxes: Boxes | None, _photo: Photo) -> Analysis:
+def _analyse(digest: str, settings: Settings, written_ns: int, boxes: Boxes | None, _photo: Photo) -> Analysis:
     started = time.perf_counter()
     image_rgb_u8 = _photo.read()
     read_ms = (time.perf_counter() - started) * 1000

@@ -57,3 +57,16 @@ def scrolled_when_narrow(key: str, width_px: int) -> Iterator[None]:
             f"<style>.st-key-{key} {{ overflow-x: auto; }} .st-key-{key} > * {{ min-width: {width_px}px; }}</style>"
         )
         yield
+
+
+@contextmanager
+def square_when_narrow(key: str, height_px: int) -> Iterator[None]:
+    """A place for a figure of a picture, drawn with `height="stretch"`: no taller than a phone is wide.
+
+    Args:
+        key: of the container, letters and hyphens.
+        height_px: where there is room.
+    """
+    with st.container(key=key):
+        st.html(f"<style>div.st-key-{key} {{ flex: none; height: min({height_px}px, 100vw); }}</style>")
+        yield

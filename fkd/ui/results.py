@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from fkd.crop import invert, transform
-from fkd.pipeline.draw import DrawOptions, draw_faces
+from fkd.pipeline.draw import DrawOptions, count_unlabelled, draw_faces
 from fkd.pipeline.face import Face
 from fkd.schema import Schema
 from fkd.ui.photos import LAST_PHOTO, Analysis, Photo
@@ -23,7 +23,7 @@ _STEPS = {"read": "Read", "detect": "Find faces", "crop": "Crop", "predict": "Pr
 _FACES_AT_ONCE = 6
 _NAME_LENGTH = 12
 _THUMBNAIL_PX = 112
-_TALLEST_PX = 800
+_TALLEST_PX = 820  # so that a square photo is as wide as all else beside the sidebar on a screen of 1,280
 
 
 def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
@@ -61,6 +61,10 @@ def show_photo(photo: Photo, analysis: Analysis, schema: Schema, drawing: DrawOp
     st.image(
         drawn_rgb_u8, width=_shown_width(drawn_rgb_u8), output_format="JPEG", alt=f"{photo.name} with its keypoints"
     )
+    left_out, labels = count_unlabelled(analysis.preview_rgb_u8, analysis.faces_on_preview(), schema, drawing)
+    if left_out:
+        told = f"{left_out} of {labels} {drawing.labels} find no room in the photo"
+        st.caption(f"{told}: hover over a point in a face below for its name.")
     steps = " ".join(f":gray-badge[{label} {milliseconds[step]:.0f} ms]" for step, label in _STEPS.items())
     st.markdown(f"{steps} :gray-badge[**Together {sum(milliseconds.values()):.0f} ms**]")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import streamlit as st
 
@@ -12,6 +14,7 @@ from fkd.jobs import Job
 
 _LOOK_S = 0.5
 _KEPT = 100  # results of settings that nobody looks at any more are forgotten
+_looking = Lock()
 
 
 def begin(key: Hashable, title: str, work: Callable[[], Any]) -> None:
@@ -19,7 +22,7 @@ def begin(key: Hashable, title: str, work: Callable[[], Any]) -> None:
     jobs = _jobs()
     if is_under_way(key):
         return
-    for old in [other for other, job in jobs.items() if job.done][: max(len(jobs) - _KEPT, 0)]:
+    for old in [other for other, job in list(jobs.items()) if job.done][: max(len(jobs) - _KEPT, 0)]:
         jobs.pop(old, None)
     jobs[key] = Job(title, work)
 
@@ -28,6 +31,21 @@ def ensure(key: Hashable, title: str, work: Callable[[], Any]) -> None:
     """Begin work that was never begun."""
     if key not in _jobs():
         begin(key, title, work)
+
+
+def turn_to(place: str, key: Hashable) -> bool:
+    """Note what this session looks at in one place of its pages; whether that was something else before.
+
+    The work that it turns away from is stopped, unless another session waits for it.
+    """
+    look = st.session_state.setdefault(f"work.{place}", _Look())
+    before, look.key = look.key, key
+    with _looking:
+        _looks().add(look)
+        is_wanted = any(other.key == before for other in _looks())
+    if is_under_way(before) and not is_wanted:
+        forget(before)
+    return before != key
 
 
 def forget(key: Hashable) -> None:
@@ -61,6 +79,9 @@ def follow(key: Hashable, stop: str | None = "Stop") -> Any | None:
     except FkdError as error:
         st.error(str(error), icon=":material/error:")
         return None
+    except Exception:
+        _jobs().pop(key, None)  # what nobody foresaw is told once, and may go well the next time
+        raise
 
 
 def _show_progress(key: Hashable, stop: str | None) -> None:
@@ -73,6 +94,17 @@ def _show_progress(key: Hashable, stop: str | None) -> None:
         st.progress(job.watch.share, job.watch.sentence() or "Starting", width="stretch")
         if stop:
             st.button(stop, key=f"work.stop.{key}", icon=":material/close:", on_click=forget, args=(key,))
+
+
+class _Look:
+    """What a session looks at in one place; it goes with its session."""
+
+    key: Hashable = None
+
+
+@st.cache_resource(show_spinner=False)
+def _looks() -> WeakSet[_Look]:
+    return WeakSet()
 
 
 @st.cache_resource(show_spinner=False)

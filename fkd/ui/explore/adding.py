@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 OWN, KAGGLE, YOUTUBE_FACES = "Your own", "Kaggle", "YouTube Faces"
 LAYOUTS = {"auto": "Either", "kaggle": "15 points", "points68": "68 points"}
 STOP, SKIP = "Stop at the first", "Leave them out"
-_SUFFIXES = ["zip", "csv", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+_SUFFIXES = ["zip", "csv", "pts", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 _MOST_MB = 2000
 _SHOWN_ROWS = 10
 _IS_OPEN = "explore.adding.is_open"
@@ -68,7 +68,7 @@ def is_open() -> bool:
 
 def is_busy() -> bool:
     """Whether somebody may want to press a button of a fragment: the dialog's, or one that stops a job."""
-    return is_open() or any(not job.done for job in _jobs().values())
+    return is_open() or any(not job.done for job in list(_jobs().values()))
 
 
 @st.dialog("Add a dataset", width="medium", on_dismiss=lambda: _forget_seen())
@@ -90,7 +90,8 @@ def _dialog(first: str) -> None:
 def _own() -> None:
     st.caption(
         "A zip, or a CSV with its pictures, checked in full before anything is stored. 15 points: Kaggle's 30 columns "
-        "and `Image`. 68 points: a file name and 136 coordinates, x and y in turn; pictures in folders go into a zip."
+        "and `Image`. 68 points: a file name and 136 coordinates, x and y in turn, or, as in 300-W, a `.pts` file "
+        "beside each picture; pictures in folders go into a zip."
     )
     files = st.file_uploader(
         "Files", _SUFFIXES, accept_multiple_files=True, max_upload_size=_MOST_MB, key=_FILES, on_change=_suggest_name
@@ -121,6 +122,8 @@ def _begin_import(files: Sequence[UploadedFile], name: str, layout: str, skip: b
     if not files:
         raise FkdError("No file was chosen; choose a zip, or a CSV and its pictures.")
     check_name(name)
+    if (running := _jobs().get(name)) is not None and not running.done:
+        raise FkdError(f"{name!r} is being added already; wait for it, or choose another name.")
     uploads = [(file.name, file.getbuffer()) for file in files]
     more = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
     title = f"Importing {main_file([file.name for file in files])}{more} as {name}"
@@ -180,7 +183,7 @@ def _show_outcome(name: str, where: str) -> None:
         return
     job, imported = _followed()[name], None
     if _jobs().get(name) is job:
-        del _jobs()[name]  # it is told here, and to nobody who comes later
+        _jobs().pop(name, None)  # it is told here, and to nobody who comes later
     with errors_in_a_sentence():
         try:
             imported = job.result()

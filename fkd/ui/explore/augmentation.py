@@ -13,6 +13,7 @@ from fkd.data.dataset import Dataset
 from fkd.schema import Schema
 from fkd.ui.explore import keys
 from fkd.ui.explore.source import Source
+from fkd.ui.grid import grid
 from fkd.ui.pictures import with_points
 
 # Strong enough to be seen; training has its own values.
@@ -20,6 +21,7 @@ STRENGTHS = Augmentation(rotation_deg=25, scale=0.2, shift=0.1, mirror=True, lig
 SWITCHES = tuple(item.name for item in fields(Augmentation))
 LEFT_COLOUR, RIGHT_COLOUR, MIDDLE_COLOUR = "#56B4E9", "#E69F00", "#FFFFFF"
 _SIDE_PX = 384
+_LEAST_PX = 240  # on the page: four side by side on a wide screen
 _DRAWS = 3
 
 
@@ -48,13 +50,14 @@ def show_augmentation(source: Source) -> None:
         "side where they belong, because partners change places."
     )
     settings = replace(Augmentation(), **{name: getattr(STRENGTHS, name) for name in on})
-    with st.container(horizontal=True):
+    with grid("explore-augmented", _LEAST_PX, 16):
         image, points_px = faces.images_u8[row], faces.points_px[row]
-        st.image(draw_sides(image, points_px, faces.schema), width=260, caption="Before", output_format="JPEG")
+        st.image(draw_sides(image, points_px, faces.schema), width="stretch", caption="Before", output_format="JPEG")
         for number in range(_DRAWS):
             changed, moved_px, mirrored = augment_face(faces, row, settings, seed * _DRAWS + number)
             told = "After, mirrored" if mirrored else "After"
-            st.image(draw_sides(changed, moved_px, faces.schema), width=260, caption=told, output_format="JPEG")
+            drawn = draw_sides(changed, moved_px, faces.schema)
+            st.image(drawn, width="stretch", caption=told, output_format="JPEG")
 
 
 def augment_face(faces: Dataset, row: int, settings: Augmentation, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:

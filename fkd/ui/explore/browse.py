@@ -15,6 +15,7 @@ from fkd.ui.explore import choice, face, keys
 from fkd.ui.explore.notes import offer_notes, show_outcome
 from fkd.ui.explore.source import Source
 from fkd.ui.explore.table import faces_csv
+from fkd.ui.grid import grid
 from fkd.ui.pictures import thumbnail
 
 _ON_A_PAGE = 27
@@ -155,11 +156,11 @@ def _show_grid(source: Source, notes: Notes, rows: np.ndarray, chosen: choice.Ch
     pages = -(-len(rows) // _ON_A_PAGE)
     if st.session_state.get(keys.PAGE, 1) > pages:
         st.session_state[keys.PAGE] = pages
-    place = st.container(horizontal=True, gap="xsmall")
+    place = grid("explore-faces", _SMALL_PX, 8)
     page = st.pagination(pages, key=keys.PAGE, bind="query-params") if pages > 1 else 1
     with place:
         for row in rows[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE].tolist():
-            with st.container(width=_SMALL_PX, gap="xsmall"):
+            with st.container(gap="xsmall"):
                 name = str(source.faces.rows[row])
                 points_px = notes.points_px(source.faces, row).astype(np.float32)
                 st.image(_picture(source.key, row, points_px.tobytes(), source), width="stretch", alt=f"Face {name}")

@@ -15,11 +15,12 @@ from fkd.data.shape import score_shapes
 from fkd.schema import Schema
 from fkd.ui.explore.source import Source
 from fkd.ui.pictures import picture_figure
-from fkd.ui.plots import MODEBAR
+from fkd.ui.plots import MODEBAR, square_when_narrow
 
 RAW, ALIGNED = "As labelled", "Aligned"
 POINTS, DENSITY, ELLIPSES = "Points", "Density", "Ellipses"
 _ALIGNED_PX, _ALIGNED_RADIUS_PX = 240, 62  # side of the aligned picture, and what the shapes' RMS radius is in it
+_HEIGHT_PX = 560
 _MEAN_OF = 300
 _MOST_POINTS = 12_000  # in one figure, so that a browser still turns it smoothly
 _MASS = 2.45  # standard deviations of an ellipse that holds 95 % of a Gaussian
@@ -66,6 +67,7 @@ def show_cloud(source: Source) -> None:
             groups,
             selection_mode="multi",
             default=groups,
+            format_func=str.capitalize,
             key=f"explore.groups.{schema.name}",
             persist_state="session",
             label_visibility="collapsed",
@@ -73,7 +75,9 @@ def show_cloud(source: Source) -> None:
     keypoints = _choose_keypoints(schema, [i for i, group in enumerate(schema.group_of) if group in chosen])
     cloud = _cloud(source.key, frame == ALIGNED, source)
     figure = cloud_figure(source.faces, cloud, keypoints, layers)
-    st.plotly_chart(figure, key="explore.cloud", config=MODEBAR, alt="Keypoints of all faces over the mean face")
+    with square_when_narrow("explore-cloud", _HEIGHT_PX):
+        alt = "Keypoints of all faces over the mean face"
+        st.plotly_chart(figure, height="stretch", key="explore.cloud", config=MODEBAR, alt=alt)
     st.caption("Hover over a point for its name and count. Aligned: shift, turn and size removed.")
 
 
@@ -119,7 +123,7 @@ def aligned_cloud(faces: Dataset) -> Cloud:
 def cloud_figure(faces: Dataset, cloud: Cloud, keypoints: list[int], layers: list[str]) -> go.Figure:
     """The layers of the chosen keypoints; hovering gives a keypoint's name and how many labels it has."""
     schema = faces.schema
-    figure = picture_figure(cloud.mean_u8, height=560)
+    figure = picture_figure(cloud.mean_u8, _HEIGHT_PX)
     rows = _spread(len(faces), max(_MOST_POINTS // max(len(keypoints), 1), 50))
     if DENSITY in layers and keypoints:
         _add_density(figure, cloud.points_px[:, keypoints].reshape(-1, 2), cloud.mean_u8.shape)
@@ -156,7 +160,12 @@ def _add_legend(figure: go.Figure, schema: Schema, keypoints: list[int]) -> None
     colours = {schema.group_of[i]: schema.colours[i] for i in keypoints}
     for group, colour in colours.items():
         figure.add_scatter(
-            x=[None], y=[None], mode="markers", name=group, legendgroup=group, marker={"size": 10, "color": colour}
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=group.capitalize(),
+            legendgroup=group,
+            marker={"size": 10, "color": colour},
         )
     figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "font": {"size": 13}})
 

@@ -16,9 +16,10 @@ from fkd.ui.explore import choice, keys
 from fkd.ui.explore.notes import change
 from fkd.ui.explore.source import Source
 from fkd.ui.pictures import picture_figure
-from fkd.ui.plots import MODEBAR
+from fkd.ui.plots import MODEBAR, square_when_narrow
 
 _NAMES, _EXPECTED = "Names", "Expected points"
+_HEIGHT_PX = 500
 _TAKEN_BACK = "explore.taken_back"
 
 
@@ -30,7 +31,9 @@ def show_face(source: Source, notes: Notes, row: int, rows: np.ndarray) -> None:
         with st.container(horizontal=True):
             names, expected = _switch(_NAMES), _switch(_EXPECTED) and source.measured
         figure = face_figure(source, notes, row, names, expected)
-        st.plotly_chart(figure, key=f"explore.face.{row}", config=MODEBAR, alt=f"Face {source.faces.rows[row]}")
+        with square_when_narrow("explore-face", _HEIGHT_PX):
+            alt = f"Face {source.faces.rows[row]}"
+            st.plotly_chart(figure, height="stretch", key=f"explore.face.{row}", config=MODEBAR, alt=alt)
         told = f"Labels in green; in magenta where {source.quality.judge} expects them. " if expected else ""
         st.caption(f"{told}Draw a box to look closer; a double click shows all again.")
     with right:
@@ -50,7 +53,7 @@ def face_figure(source: Source, notes: Notes, row: int, names: bool, expected: b
     """The picture with its points; hovering names them."""
     faces = source.faces
     points_px, expected_px = notes.points_px(faces, row), source.quality.expected_px[row]
-    figure = picture_figure(faces.images_u8[row], height=500)
+    figure = picture_figure(faces.images_u8[row], _HEIGHT_PX)
     if expected:
         _add_points(figure, faces, row, expected_px, [PREDICTION_COLOUR] * len(faces.schema), "expected", False)
         ends = np.stack([points_px, expected_px, np.full_like(points_px, np.nan)], axis=1).reshape(-1, 2)

@@ -14,8 +14,9 @@ from fkd.data.splits import published_parts, shared_groups
 from fkd.errors import listed
 from fkd.ui.explore import choice, keys
 from fkd.ui.explore.source import Source
+from fkd.ui.grid import grid
 
-_CARD_PX = 170
+_CARD_PX = 155  # two stand side by side on the smallest phone
 _NO_QUESTION, _UNMEASURED = "–", "…"
 _WORST = 5
 _MOST_FACES = 0.9  # share of faces from which all are labelled by the same habit
@@ -53,9 +54,9 @@ def show_top(source: Source) -> None:
 def _show(source: Source) -> None:
     """Six figures, each with a button that opens the faces behind it, and the answers to the first questions."""
     strip, sentences = _computed(source.key, source)
-    with st.container(horizontal=True, gap="small"):
+    with grid("explore-strip", _CARD_PX, 16, enlarge=True):
         for figure in strip:
-            with st.container(border=True, width=_CARD_PX, gap="xsmall"):
+            with st.container(border=True, gap="xsmall"):
                 st.metric(figure.label, figure.value, help=figure.meaning)
                 st.caption(figure.told)
                 st.button(
@@ -80,12 +81,12 @@ def _computed(key: tuple, _source: Source) -> tuple[list[Figure], list[str]]:
 def _offer_worst(source: Source) -> None:
     """A button for each of the faces whose labels are the most suspicious."""
     if not source.measured:
-        st.markdown(f"**Most likely mislabelled:** {_UNMEASURED}")
+        st.markdown(f"**{_worst_of(source)}:** {_UNMEASURED}")
         return
     suspects = int(source.quality.flagged("suspected error").sum())
     several = len(published_parts(source.faces)) > 1  # only then do names need the file that they are from
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("**Most likely mislabelled:**" if suspects else "**No label is suspicious.**", width="content")
+        st.markdown(f"**{_worst_of(source)}:**" if suspects else "**No label is suspicious.**", width="content")
         for row in source.quality.ranking()[: min(_WORST, suspects)].tolist():
             name = str(source.faces.rows[row])
             short = name if several else name.rpartition("/")[2]
@@ -98,6 +99,10 @@ def _offer_worst(source: Source) -> None:
                 on_click=_open_suspect,
                 args=(row,),
             )
+
+
+def _worst_of(source: Source) -> str:
+    return "Most unusual, as drawn points are exact" if source.is_drawn else "Most likely mislabelled"
 
 
 def _open_suspect(row: int) -> None:
@@ -152,11 +157,11 @@ def figures(source: Source) -> list[Figure]:
             "Faces that nearly equal another one, the most alike first.",
         ),
         Figure(
-            "Suspected errors",
+            "Unusual" if source.is_drawn else "Suspected errors",
             suspects,
             "suspected error",
             "suspicion",
-            "the worst come first",
+            "but exact, as drawn" if source.is_drawn else "the worst come first",
             f"Labels far from where they are expected, judged by {_judge(source)}.",
         ),
         Figure(
@@ -164,7 +169,11 @@ def figures(source: Source) -> list[Figure]:
             shared,
             choice.SHARED,
             None,
-            f"{people.split()[0]} in two files" if len(parts) > 1 else "only one file",
+            f"{people.split()[0]} in two files"
+            if len(parts) > 1
+            else "not in files"
+            if source.is_drawn
+            else "only one file",
             f"{people.capitalize()} that are in more than one of the published files: a test on them tells too little.",
         ),
     ]
@@ -205,6 +214,8 @@ def shared_sentence(source: Source) -> str:
     """What the published files share, for each pair of them."""
     faces = source.faces
     parts, people = published_parts(faces), kind_of_group(faces)
+    if source.is_drawn:
+        return "**Train and test** are parted by each training: these people are drawn, and come in no files."
     if len(parts) < 2:
         return f"**Train and test** cannot share anybody: all faces are in one published file, `{next(iter(parts))}`."
     told = []

@@ -70,12 +70,6 @@ def first_page() -> None:
     close_face()
 
 
-def show_one(row: int) -> None:
-    """Show one face large, from any section."""
-    st.session_state[SECTION] = FACES
-    open_face(row)
-
-
 def open_face(row: int) -> None:
     """Show one face large."""
     st.query_params[FACE] = str(row)

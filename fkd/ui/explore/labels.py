@@ -92,7 +92,7 @@ def _show_table(faces: Dataset) -> None:
         table.drop(columns="labelled" if len(table) > 30 else []),
         hide_index=True,
         height=_TABLE_PX,
-        key="explore.keypoints",
+        key=f"explore.keypoints.{faces.schema.name}",  # a chosen row stays with its table
         on_select="rerun",
         selection_mode="single-row",
         column_config={

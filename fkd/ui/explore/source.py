@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
-from fkd.curation import quality_of
+from fkd.curation import judge_of, quality_of
 from fkd.data.cache import cache_failure
 from fkd.data.dataset import Dataset
 from fkd.data.quality import Quality, first_look
 from fkd.errors import FkdError
 from fkd.jobs import Job, Stopped
-from fkd.ui.datasets import SYNTHETIC, available_names, read_dataset, signature
+from fkd.ui.datasets import SYNTHETIC, SYNTHETIC_FACES, available_names, read_dataset, signature
 from fkd.ui.explore import adding, keys
+from fkd.ui.photos import written_ns
 from fkd.ui.waiting import follow, wait_for
 
 _PATIENCE_S = 1.0  # what is in the cache is there by then; for anything else the faces are shown first
 _SHORT, _SHORTEST = 10, 6  # characters of a name's end below a small picture
+_HOW_MANY = f"The first {SYNTHETIC_FACES} are drawn here; a training learns from more."
 _STOP_READING, _STOP_JUDGING = "explore.stop.reading", "explore.stop.judging"
 
 
@@ -37,6 +40,11 @@ class Source:
     faces: Dataset
     quality: Quality
     measured: bool = True
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether all faces are synthetic, so that their points are exact."""
+        return bool(np.isin(self.faces.sources, list(SYNTHETIC)).all())
 
     def short_name(self, row: int) -> str:
         """A row's name without folder and ending, or as much of its end as fits below a small picture."""
@@ -59,9 +67,10 @@ def choose_source() -> Source:
     if all(other in SYNTHETIC for other in names):
         wanted = _say_how_to_begin() or wanted
     elif name in SYNTHETIC:
-        st.caption(":material/smart_toy: Synthetic faces of people who do not exist, rendered here.")
+        st.caption(f":material/smart_toy: Synthetic faces of people who do not exist. {_HOW_MANY}")
     adding.open_dialog(wanted)
-    source = _judged(name, *_read(name))
+    files, faces = _read(name)
+    source = _judged(name, (*files, _judge(faces)), faces)
     if failure := cache_failure():
         st.warning(failure, icon=":material/save:")
     return source
@@ -86,22 +95,34 @@ def _read(name: str) -> tuple[tuple, Dataset]:
         raise
 
 
-def _judged(name: str, files: tuple, faces: Dataset) -> Source:
-    """The faces with their quality; while that is under way, with a first look at them and a bar."""
-    job = _judging(name, files, faces)
-    unmeasured = (name, "first look", *files)
+def _judge(faces: Dataset) -> tuple[str, int] | None:
+    """The weights that judge these faces, and when they were written; None where a regression does."""
+    weights = judge_of(faces.schema.name)
+    return None if weights is None else (weights, written_ns(weights))
+
+
+def _judged(name: str, decisive: tuple, faces: Dataset) -> Source:
+    """The faces with their quality; while that is under way, with a first look at them and a bar.
+
+    Args:
+        name: of the dataset.
+        decisive: changes with its files and with the weights that judge them.
+        faces: of the dataset.
+    """
+    job = _judging(name, decisive, faces)
+    unmeasured = (name, "first look", *decisive)
     if not job.done:
         follow(job, _draw_anew, _STOP_JUDGING)
         return Source(unmeasured, faces, _first_look(unmeasured, faces), measured=False)
     try:
-        return Source((name, *files), faces, job.result())
+        return Source((name, *decisive), faces, job.result())
     except Stopped:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info("The faces are not judged, as that was stopped; all else can be looked at.", width="stretch")
-            st.button("Judge them", on_click=_judging.clear, args=(name, files, faces))
+            st.button("Judge them", on_click=_judging.clear, args=(name, decisive, faces))
         return Source(unmeasured, faces, _first_look(unmeasured, faces), measured=False)
     except Exception:
-        _judging.clear(name, files, faces)
+        _judging.clear(name, decisive, faces)
         raise
 
 
@@ -116,7 +137,7 @@ def _say_how_to_begin() -> str | None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(width=420, gap="xsmall"):
             st.markdown("**:material/smart_toy: These are synthetic faces**")
-            st.caption("People who do not exist, drawn here to try everything on, as no dataset has been added yet.")
+            st.caption(f"People who do not exist, to try everything on, as no dataset has been added yet. {_HOW_MANY}")
         own = st.button("Import your own", type="primary", icon=":material/upload:")
         published = st.button("Fetch a published one", icon=":material/download:")
     return adding.OWN if own else adding.KAGGLE if published else None
@@ -128,7 +149,7 @@ def _reading(name: str, signature: tuple) -> Job[Dataset]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
-def _judging(name: str, signature: tuple, _faces: Dataset) -> Job[Quality]:
+def _judging(name: str, decisive: tuple, _faces: Dataset) -> Job[Quality]:
     job = Job("Judging every face, which you can look at meanwhile", lambda: quality_of(_faces))
     job.wait(_PATIENCE_S)
     return job

@@ -16,7 +16,7 @@ from fkd.schema import PREDICTION_COLOUR
 from fkd.ui.features.looks import Look
 from fkd.ui.features.maps import choose_look, offer_files, show_map_scale
 from fkd.ui.pictures import with_points
-from fkd.weights import RUN_PREFIX, Card, list_run_weights, list_snapshots, list_weights, read_card
+from fkd.weights import Card, all_weights, read_card
 
 _DISTURBED, _OTHER = "The face disturbed", "Other weights"
 
@@ -110,10 +110,7 @@ def _run_of(weights: str) -> str:
 
 def _comparable(card: Card) -> list[str]:
     """All weights, snapshots of runs too, that give the same points from the same crops."""
-    names = list_weights()
-    for run in list_run_weights():
-        names += [run, *list_snapshots(run.removeprefix(RUN_PREFIX))]
-    return [name for name in names if _fits(name, card)]
+    return [name for name in all_weights() if _fits(name, card)]
 
 
 def _fits(name: str, card: Card) -> bool:

@@ -71,15 +71,14 @@ def choose_face(weights: str, model: LoadedModel) -> FaceCrop | NoFace:
         "Face", sources, default=default, required=True, key=_SOURCE, persist_state="session", width="stretch"
     )
     usual = Settings(weights, HaarOptions(), MIN_FACE_SCORE)
-    match source:
-        case "Dataset":
-            return _from_dataset(model)
-        case "Upload":
-            file = st.file_uploader("Photo", PHOTO_SUFFIXES, label_visibility="collapsed")
-            return _from_photo(Photo(file.name, file.getvalue()), usual) if file else NoFace()
-        case "Last from Detect":
-            settings = replace(st.session_state.get(_AS_ON_DETECT, usual), weights=weights)
-            return _from_photo(st.session_state[LAST_PHOTO], settings)
+    if source == _DATASET:
+        return _from_dataset(model)
+    if source == _UPLOAD:
+        file = st.file_uploader("Photo", PHOTO_SUFFIXES, label_visibility="collapsed")
+        return _from_photo(Photo(file.name, file.getvalue()), usual) if file else NoFace()
+    if source == _LAST:
+        settings = replace(st.session_state.get(_AS_ON_DETECT, usual), weights=weights)
+        return _from_photo(st.session_state[LAST_PHOTO], settings)
     return _from_photo(sample_photo(), usual, has_face=True)
 
 

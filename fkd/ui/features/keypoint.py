@@ -24,7 +24,7 @@ from fkd.ui.photos import shared_model
 from fkd.ui.pictures import png
 from fkd.ui.plots import bar_for, tidy
 
-_BEGUN = "features.occlusion"  # the key of the occlusion that this session looked at last
+_PLACE = "features.occlusion"
 _DIRECTIONS = {"Any way": None, "Sideways": 0, "Up or down": 1}
 _ENDS = {None: ("Little", "much"), 0: ("To the left", "to the right"), 1: ("Upwards", "downwards")}
 _COLOURS = "magma"
@@ -104,7 +104,8 @@ def _show_where_it_is_seen(look: Look, chosen: _Chosen) -> bool:
         st.caption("Grad-CAM: which places of the last maps push its coordinates, by their gradient.")
         push = look.grad_cam(chosen.keypoint)
         values = np.linalg.norm(push, axis=-1) if chosen.axis is None else push[:, :, chosen.axis]
-        drawn = _show_over_face(look, chosen, _coloured(values, chosen.axis), np.abs(values), "grad-cam")
+        heat_rgb_u8 = _coloured(values, chosen.axis, float(np.abs(values).max()))
+        drawn = _show_over_face(look, chosen, heat_rgb_u8, np.abs(values), "grad-cam")
         show_scale(*_ENDS[chosen.axis], None if chosen.axis is not None else _COLOURS)
         _offer(chosen, "grad-cam", drawn, push)
         return True
@@ -115,11 +116,7 @@ def _occlusion(look: Look) -> Occlusion | None:
     """Which covered place moves which keypoint; until that is known its progress, and a button once it was stopped."""
     key = ("occlusion", *look.key)
     wanted = (key, "Covering the face", partial(inspect.occlusion, shared_model(look.weights), look.crop_gray_u8))
-    before = st.session_state.get(_BEGUN)
-    if before != key:
-        if work.is_under_way(before):  # nobody waits for it any more
-            work.forget(before)
-        st.session_state[_BEGUN] = key
+    if work.turn_to(_PLACE, key):
         work.ensure(*wanted)
     found = work.follow(key)
     if found is None and not work.is_under_way(key):
@@ -131,14 +128,15 @@ def _occlusion(look: Look) -> Occlusion | None:
 def _show_what_moves_it(look: Look, chosen: _Chosen, found: Occlusion) -> None:
     size = look.crop_gray_u8.shape[0]
     if chosen.axis is None:
-        values = found.distance_map(chosen.keypoint, size)
+        values, furthest_px = found.distance_map(chosen.keypoint, size), found.strongest(chosen.keypoint)[1]
     else:
         values = found.shift_map(chosen.keypoint, chosen.axis, size)
+        furthest_px = float(np.abs(found.shift_px[:, :, chosen.keypoint, chosen.axis]).max())
     st.caption(f"Occlusion: how far it moves when a grey square of {found.patch_px} px covers the place.")
-    drawn = _show_over_face(look, chosen, _coloured(values, chosen.axis), np.abs(values), "occlusion")
-    furthest = float(np.abs(values).max())
-    if furthest:
-        _show_shifts(chosen.axis, furthest)
+    heat_rgb_u8 = _coloured(values, chosen.axis, furthest_px)  # of the squares: the map between them is a little less
+    drawn = _show_over_face(look, chosen, heat_rgb_u8, np.abs(values), "occlusion")
+    if furthest_px:
+        _show_shifts(chosen.axis, furthest_px)
     _offer(chosen, "occlusion", drawn, found.shift_px[:, :, chosen.keypoint])
 
 
@@ -151,8 +149,7 @@ def _show_shifts(axis: int | None, furthest_px: float) -> None:
         show_scale(f"{low} by {furthest_px:.1f} px", high)
 
 
-def _coloured(values: np.ndarray, axis: int | None) -> np.ndarray:
-    limit = float(np.abs(values).max())
+def _coloured(values: np.ndarray, axis: int | None, limit: float) -> np.ndarray:
     return colourise(values, _COLOURS, (0.0, limit)) if axis is None else colourise_signed(values, limit)
 
 

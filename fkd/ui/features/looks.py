@@ -14,19 +14,19 @@ import streamlit as st
 
 from fkd import inspect
 from fkd.runtime import Prediction
-from fkd.ui.photos import shared_model
-from fkd.weights import TorchModel, find_weights, load_torch_model
+from fkd.ui.photos import shared_model, written_ns
+from fkd.weights import TorchModel, load_torch_model
 
 _KEPT: dict[str, Any] = {"show_spinner": False, "scope": "session"}
 
 
 def torch_model(weights: str) -> TorchModel:
     """The network itself, shared by all sessions, which never change it."""
-    return _torch_model(weights, find_weights(weights).stat().st_mtime)
+    return _torch_model(weights, written_ns(weights))
 
 
 @st.cache_resource(show_spinner="Loading the network …", max_entries=8)
-def _torch_model(weights: str, changed: float) -> TorchModel:
+def _torch_model(weights: str, written_ns: int) -> TorchModel:
     return load_torch_model(weights)
 
 
@@ -41,8 +41,7 @@ class Look:
     def __init__(self, weights: str, crop_gray_u8: np.ndarray) -> None:
         self.weights, self.crop_gray_u8 = weights, crop_gray_u8
         self.model = torch_model(weights)
-        changed = find_weights(weights).stat().st_mtime_ns
-        self.key = (weights, changed, hashlib.sha256(crop_gray_u8.tobytes()).hexdigest()[:16])
+        self.key = (weights, written_ns(weights), hashlib.sha256(crop_gray_u8.tobytes()).hexdigest()[:16])
 
     @property
     def layers(self) -> list[inspect.Layer]:

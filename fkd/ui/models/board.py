@@ -32,10 +32,10 @@ _COLUMNS = {
 EVERY = "all"
 
 
-def show_board(rows: list[Row]) -> None:
-    """All rows, or those of one dataset; a click on a heading sorts."""
+def show_board(rows: list[Row]) -> str:
+    """All rows, or those of one dataset, whose name is returned, else `EVERY`; a click on a heading sorts."""
     datasets = list(dict.fromkeys(row.data for row in rows))
-    shown = st.segmented_control(
+    shown: str = st.segmented_control(
         "Faces of",
         [EVERY, *datasets],
         default=EVERY,
@@ -52,6 +52,7 @@ def show_board(rows: list[Row]) -> None:
         placeholder="–",
     )
     st.caption("Measured on held-out faces with true boxes. Click on a heading to sort by it.")
+    return shown
 
 
 def board_table(rows: list[Row]) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -11,28 +13,48 @@ from fkd.evaluation.assessment import Assessment, find_assessment, measure_comma
 from fkd.evaluation.cards import disturbance_rows, picture_path, render_card
 from fkd.evaluation.standing import Standing, standing
 from fkd.schema import Schema
-from fkd.ui.models import figures
+from fkd.ui.models import board, figures
 from fkd.ui.plots import bar_for
 from fkd.weights import list_weights, read_card
 
 _FIRST = "ibug68"
+_WEIGHTS, _FOLLOWED = "weights", "models.followed"  # in the session: what is chosen, and the dataset it followed last
 
 
-def choose_weights() -> str | None:
-    """The shipped weights to look into, kept in the address; None where there are none."""
-    names = sorted(list_weights(), key=lambda name: (name != _FIRST, name))
+def choose_weights(data: str) -> str | None:
+    """The shipped weights to look into, kept in the address; None where there are none.
+
+    Args:
+        data: the dataset that the board shows. Weights that were measured on it come first, and when it has just
+            been chosen, the first of them replace others that were not.
+    """
+    names = sorted(list_weights(), key=lambda name: (not _is_measured(name, data), name != _FIRST, name))
     if not names:
         st.info("There are no weights yet; train a recipe and promote its run.")
         return None
-    return st.selectbox("Weights", names, key="weights", bind="query-params", width=260)
+    state = st.session_state
+    if state.get(_FOLLOWED, data) != data and not _is_measured(state[_WEIGHTS], data):
+        state[_WEIGHTS] = names[0]
+    state[_FOLLOWED] = data
+    return st.selectbox("Weights", names, key=_WEIGHTS, bind="query-params", width=260)
 
 
-def choose_data(weights: str, reached: dict[str, Standing]) -> str:
-    """One of the datasets that the weights were measured on; asked only where there are several."""
+def _is_measured(weights: str, data: str) -> bool:
+    with suppress(FkdError):  # damaged weights can still be chosen, and then say so
+        return data in (board.EVERY, *standing(weights))
+    return False
+
+
+def choose_data(weights: str, reached: dict[str, Standing], shown: str) -> str:
+    """One of the datasets that the weights were measured on, at first the one that the board shows.
+
+    It is asked only where there are several.
+    """
     names = list(reached)
     if len(names) == 1:
         return names[0]
-    return st.segmented_control("Measured on", names, default=names[0], required=True, key=f"measured.{weights}")
+    first = shown if shown in names else names[0]
+    return st.segmented_control("Measured on", names, default=first, required=True, key=f"measured.{weights}.{shown}")
 
 
 def show_figures(of: Standing) -> None:
@@ -81,7 +103,7 @@ def show_disturbances(found: Assessment, data: str) -> None:
     measured = found.data[data]["disturbed"]
     table = pd.DataFrame(
         [
-            {"Disturbance": d.label, "NME, %": of[data][0], "Growth, %": of[data][1], "Amount": f"{d.usual:g} {d.unit}"}
+            {"Disturbance": f"{d.label}: {d.usual:g} {d.unit}", "NME, %": of[data][0], "Growth, %": of[data][1]}
             for d, of in disturbance_rows(found)
         ]
     )
@@ -91,10 +113,9 @@ def show_disturbances(found: Assessment, data: str) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "Disturbance": st.column_config.TextColumn(width=140),
-            "NME, %": number(format="%.2f", width=70),
-            "Growth, %": number(format="%+.0f", width=85),
-            "Amount": st.column_config.TextColumn(width=210),
+            "Disturbance": st.column_config.TextColumn(width=205),
+            "NME, %": number(format="%.2f", width=65),
+            "Growth, %": number(format="%+.0f", width=82),
         },
     )
     st.caption(f"Growth is over {measured['clean']:.2f} % on the same {measured['faces']:,} faces as they are.")

@@ -10,27 +10,28 @@ import plotly.graph_objects as go
 from fkd.evaluation.assessment import CURVE_NME
 from fkd.metrics import FAILURE
 from fkd.schema import Schema
-from fkd.ui.plots import GRID_COLOUR, PALETTE, line_style, tidy
+from fkd.ui.plots import DASHES, GRID_COLOUR, PALETTE, line_style, tidy
 
 _HEIGHT_PX = 420
 _ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
 
 
 def cumulative_figure(curves: Mapping[str, list[float]], chosen: str) -> go.Figure:
-    """Cumulative error curves over each other; the chosen one is drawn the strongest.
+    """Cumulative error curves over each other; the chosen one wide, the others as dashes on it where they meet.
 
     Args:
         curves: name to the percentage of faces up to each NME of `CURVE_NME`.
         chosen: one of the names.
     """
     figure = go.Figure()
-    for index, (name, curve) in enumerate(curves.items()):
+    colours = {name: line_style(index)["color"] for index, name in enumerate(curves)}
+    for place, name in enumerate(sorted(curves, key=lambda name: name != chosen)):
         figure.add_scatter(
             x=CURVE_NME,
-            y=curve,
+            y=curves[name],
             mode="lines",
             name=name,
-            line={**line_style(index), "width": 3.5 if name == chosen else 1.8},
+            line={"color": colours[name], "width": 2 if place else 4, "dash": DASHES[place % len(DASHES)]},
             hovertemplate=f"{name}: %{{y:.1f}} % of faces up to %{{x:.1f}} %<extra></extra>",
         )
     figure.add_vline(

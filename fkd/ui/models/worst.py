@@ -9,24 +9,32 @@ from fkd.evaluation.figures import face_cells
 from fkd.evaluation.worst import WorstFaces, find_worst
 from fkd.schema import Schema
 from fkd.ui import work
-from fkd.ui.datasets import SYNTHETIC, available_names, read_dataset, signature
+from fkd.ui.datasets import SYNTHETIC, available_names, read_dataset, signature, ways_to_get
+from fkd.ui.photos import written_ns
 
 _SIDE_PX = 190
 
 
 def show_worst(weights: str, schema: Schema, measured_on: list[str]) -> None:
-    """A choice of datasets, a button that begins, and the faces."""
+    """A choice of datasets, a button that begins, and the faces.
+
+    Args:
+        weights: that are looked into.
+        schema: of their points.
+        measured_on: the datasets that they were measured on; the choice begins with the first that is here.
+    """
     names = [name for name in available_names() if schema_of(name) == schema.name]
-    names.sort(key=lambda name: (name not in measured_on, name in SYNTHETIC))
+    order = {name: place for place, name in enumerate(measured_on)}
+    names.sort(key=lambda name: (order.get(name, len(order)), name in SYNTHETIC))
     absent = [name for name in measured_on if name not in names]
     if absent:
         st.info(
-            f"The faces that these figures are of are not here: {', '.join(absent)}. Fetch them on the Explore page, "
-            "or look at synthetic faces meanwhile."
+            f"The faces that these figures are of are not here: {', '.join(absent)}. {ways_to_get(absent)} "
+            "Meanwhile, look at synthetic ones."
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        data = st.selectbox("Dataset", names, key="worst", bind="query-params", width=260)
-        key = ("worst faces", weights, data, signature(data))
+        data = st.selectbox("Dataset", names, key=f"worst.{weights}.{names[0]}", width=260)
+        key = ("worst faces", weights, written_ns(weights), data, signature(data))
         st.button(
             "Find the worst faces",
             type="primary",

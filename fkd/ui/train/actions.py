@@ -123,7 +123,7 @@ def _offer_promotion(name: str) -> None:
     except FkdError as error:
         problem = str(error)
         st.caption(problem)
-    key = ("promote", name)
+    key = _promotion(name)
     if pressed(
         "Measure and promote",
         key="promote.do",
@@ -135,12 +135,17 @@ def _offer_promotion(name: str) -> None:
         st.rerun()
 
 
+def _promotion(run: str) -> tuple[str, str]:
+    """The key of the work that ships a run's weights; to be forgotten with the run's name, which another may get."""
+    return "promote", run
+
+
 def _promoted(run: str, name: str, replace: bool) -> tuple[str, dict]:
     return name, run_apart(promote, run=run, name=name, replace=replace)
 
 
 def _tell_of_promotion(name: str) -> None:
-    promoted = work.follow(("promote", name))
+    promoted = work.follow(_promotion(name))
     if promoted:
         called, metrics = promoted
         told = " · ".join(f"NME {summary['nme']:.2f} % on {data}" for data, summary in metrics.items())
@@ -151,6 +156,7 @@ def _offer_rename(name: str) -> None:
     new = st.text_input("New name", name, key=f"rename.{name}", max_chars=80).strip()
     if pressed("Rename", key="rename.do", type="primary", disabled=new in ("", name)):
         if succeeds(_PLACE, launch.rename, name, new):
+            work.forget(_promotion(name))
             table.open_run(new)
         keys.set_next(_RENAMING, False)
         st.rerun()
@@ -162,5 +168,10 @@ def _confirm_deletion(name: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it"):
             st.rerun()
-        if st.button("Delete", key="delete.do", type="primary", on_click=attempt, args=(_PLACE, launch.delete, name)):
+        if st.button("Delete", key="delete.do", type="primary", on_click=_delete, args=(name,)):
             st.rerun()
+
+
+def _delete(name: str) -> None:
+    if succeeds(_PLACE, launch.delete, name):
+        work.forget(_promotion(name))

@@ -16,10 +16,11 @@ from fkd.ui.frame import errors_in_a_sentence
 from fkd.ui.plots import GOOD_TO_BAD, bar_for, scrolled_when_narrow, shortened, tidy
 from fkd.ui.train.curves import show_curves
 from fkd.ui.train.states import GOING_ON, POLL_S, readable
-from fkd.ui.train.table import filter_runs, pick_rows
+from fkd.ui.train.table import RUN, filter_runs, pick_rows
 
 FEWEST_IN_PARALLEL = 4
 _KEY = "train.compare"
+_BROUGHT = f"{_KEY}.brought"  # the run that was open when this view was opened last
 _FIRST_AXES = ("recipe", "data", "learning_rate", "batch_size", "epochs")
 _FEW_AXES = 7  # besides the errors; more are for who asks for them
 _MOST_CURVES = 24  # line styles there are
@@ -42,7 +43,7 @@ def show_comparison() -> None:
     shown = filter_runs(table, _KEY)
     known = set(table["name"])
     # In the order of choosing, so that a run keeps its colour when another one joins.
-    chosen = [name for name in pick_rows(shown, _KEY, [], several=True) if name in known]
+    chosen = [name for name in pick_rows(shown, _KEY, _brought(known), several=True) if name in known]
     runs = table.set_index("name", drop=False).loc[chosen].reset_index(drop=True)
     if len(runs) < 2:
         st.caption("Tick two runs or more to lay their curves over each other.")
@@ -50,6 +51,16 @@ def show_comparison() -> None:
         _show_baseline(runs)
         _show_overlay(runs)
     _show_parallel(runs if len(runs) >= FEWEST_IN_PARALLEL else shown)
+
+
+def _brought(known: set[str]) -> list[str]:
+    """What is ticked besides by who comes from a run that was open: that one, after all that were ticked before."""
+    state, opened = st.session_state, st.query_params.get(RUN)
+    if opened not in known or state.get(_BROUGHT) == opened:
+        return []
+    state[_BROUGHT] = opened
+    state.pop(f"{_KEY}.rows", None)
+    return list(dict.fromkeys([*state.pop(f"{_KEY}.chosen", []), opened]))
 
 
 def _show_baseline(runs: pd.DataFrame) -> None:

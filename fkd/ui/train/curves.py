@@ -33,6 +33,8 @@ _MANY = 60  # points on a curve, from which on they are not marked
 _LONGEST = 32  # characters of a name in the legend, as many as fit on a phone
 _FEW = 10  # points on a curve, up to which none is an outlier
 _FEW_TICKS = 10  # whole numbers on an x axis that all fit, also on a phone
+_ROOM = 0.04  # beside the curves, as a share of their length
+_LEFT_PX = 60  # for the longest numbers at a y axis
 _MOST = 0.95  # share of a curve that is never cut off
 
 
@@ -147,11 +149,13 @@ def show_panels(histories: Mapping[str, History], view: CurveView, key: str) -> 
     """
     panels = PANELS if len(histories) == 1 else PANELS_OF_SEVERAL
     shown = [panel for panel in panels if any(_has(history, panels[panel], view) for history in histories.values())]
+    figures = {panel: panel_figure(histories, panels[panel], view) for panel in shown}
+    align(list(figures.values()), view.over)
     for start in range(0, len(shown), 2):
         for column, panel in zip(st.columns(2, gap="medium"), shown[start : start + 2], strict=False):
             column.markdown(f"**{panel}**")
             column.plotly_chart(
-                panel_figure(histories, panels[panel], view),
+                figures[panel],
                 key=f"{key}.{panel}",
                 config=bar_for("_".join([*list(histories)[:3], *panels[panel]][:4])),
                 alt=f"{panel} over {_AXIS_TITLES[view.over]}",
@@ -171,8 +175,7 @@ def panel_figure(histories: Mapping[str, History], metrics: Mapping[str, str], v
                 _add_curve(figure, history, metric, label, {"color": _COLOURS.get(metric, _VALIDATION_COLOUR)}, view)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     tidy(figure, _HEIGHT_PX, showlegend=max(len(histories), len(metrics)) > 1, legend=legend)
-    dtick = None if view.over == TIME else _whole_step(figure)
-    figure.update_xaxes(title=_AXIS_TITLES[view.over], gridcolor=GRID_COLOUR, zeroline=False, dtick=dtick)
+    figure.update_xaxes(title=_AXIS_TITLES[view.over], gridcolor=GRID_COLOUR, zeroline=False)
     y_axis = {
         "type": "log" if view.log else "linear",
         "gridcolor": GRID_COLOUR,
@@ -197,10 +200,19 @@ def range_of_most(figure: go.Figure) -> list[float] | None:
     return None if max(map(max, curves)) <= top else [low - margin, top]
 
 
-def _whole_step(figure: go.Figure) -> int | None:
-    """The distance of ticks on an x axis so short that Plotly would put some between whole numbers; else None."""
-    ends = [end for trace in figure.data for end in (min(trace.x), max(trace.x))]
-    return 1 if ends and max(ends) - min(ends) <= _FEW_TICKS else None
+def align(figures: Sequence[go.Figure], over: str) -> None:
+    """Give figures the same x axis at the same place, so that what happened at once stands below each other.
+
+    Ticks on an axis so short that Plotly would put some between whole epochs or steps are one apart.
+    """
+    ends = [end for figure in figures for trace in figure.data for end in (min(trace.x), max(trace.x))]
+    low, high = min(ends), max(ends)
+    room = _ROOM * (high - low) or 0.5
+    dtick = 1 if over != TIME and high - low <= _FEW_TICKS else None
+    for figure in figures:
+        figure.update_xaxes(range=[low - room, high + room], dtick=dtick)
+        figure.update_yaxes(automargin=False)
+        figure.update_layout(margin_l=_LEFT_PX)
 
 
 def _add_curve(

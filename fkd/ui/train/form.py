@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
 
 import streamlit as st
 
+from fkd.augment import Augmentation
 from fkd.data import dataset_names, is_available, schema_of
-from fkd.errors import FkdError
+from fkd.errors import FkdError, listed
 from fkd.paths import data_root
 from fkd.schema import get_schema
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.training.recipes import fits, get_recipe
+from fkd.ui.datasets import ways_to_get
 from fkd.ui.forms import fields_grid
 from fkd.ui.train import keys
+from fkd.weights import all_weights
 
 _BASE = "train.base"
 _ROUND = "train.round"  # part of every widget's key, so that new values make fresh widgets
@@ -77,40 +82,49 @@ def choose_data(base: TrainConfig) -> dict[str, Any]:
 
 
 def _say_what_is_missing(names: list[str]) -> None:
-    told = " and ".join(names)
+    verb = "is" if len(names) == 1 else "are"
     st.info(
-        f"The recipe's own data, {told}, is not in `{data_root()}`; the Explore page fetches data. "
-        "Until then, rendered faces will do.",
+        f"The recipe's own data, {listed(names)}, {verb} not in `{data_root()}`. {ways_to_get(names)} "
+        "Until then, synthetic faces will do.",
         icon=":material/download:",
     )
 
 
 def choose_settings(base: TrainConfig) -> dict[str, Any]:
-    """Fields for all other settings, the advanced ones folded away; `FkdError` where one cannot be read."""
+    """Fields for all other settings, the advanced ones folded away; `FkdError` where one holds what it cannot."""
     folded = {name for names in SECTIONS.values() for name in names}
     shown = [item.name for item in fields(TrainConfig) if item.name not in (*folded, *_APART)]
-    values = fields_grid(base, _key(), shown)
-    problems = []
+    values: dict[str, Any] = {}
+    problems: list[FkdError] = []
+    with _noting(problems):
+        values |= fields_grid(base, _key(), shown)
+    known = {"start_from": all_weights()}
     with st.expander("Advanced settings", icon=":material/tune:"):
         for section, names in SECTIONS.items():
             st.markdown(f"**{section}**")
-            try:
-                values |= _section(base, names)
-            except FkdError as error:
-                st.error(str(error), icon=":material/error:")
-                problems.append(error)
+            with _noting(problems):
+                own = [name for name in names if name not in _APART]
+                values |= fields_grid(base, _key(), own, known_texts=known)
+            if "augmentation" in names:
+                with _noting(problems):
+                    values["augmentation"] = _augmentation(base.augmentation)
     if problems:
         raise problems[0]
     return values
 
 
-def _section(base: TrainConfig, names: tuple[str, ...]) -> dict[str, Any]:
-    values = fields_grid(base, _key(), [name for name in names if name not in _APART])
-    if "augmentation" in names:
-        inner = [item.name for item in fields(base.augmentation)]
-        changed = fields_grid(base.augmentation, f"{_key()}.augmentation", inner, columns=4)
-        values["augmentation"] = replace(base.augmentation, **changed)
-    return values
+@contextmanager
+def _noting(problems: list[FkdError]) -> Iterator[None]:
+    """Go on after a field with a problem, so that all others are drawn too."""
+    try:
+        yield
+    except FkdError as error:
+        problems.append(error)
+
+
+def _augmentation(base: Augmentation) -> Augmentation:
+    inner = [item.name for item in fields(base)]
+    return replace(base, **fields_grid(base, f"{_key()}.augmentation", inner, columns=4))
 
 
 def _key() -> str:

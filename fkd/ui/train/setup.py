@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from fkd.apart import run_apart
+from fkd.data.notes import notes_path
 from fkd.errors import FkdError
 from fkd.evaluation.leaderboard import Row, read_results, train_command
 from fkd.paths import data_root, runs_root
@@ -19,15 +23,19 @@ from fkd.training.begin import new_run
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.training.devices import CPU, TWO_PROCESSES, Gpu
 from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe, remark
+from fkd.training.run import check_new
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
 from fkd.training.waiting import Queue
 from fkd.ui import work
+from fkd.ui.forms import tell_problem
 from fkd.ui.pressed import pressed
 from fkd.ui.train import address, finder, form, keys
 from fkd.ui.train.attempts import show_failure, succeeds
 
 _PLACE = "setup"
-_COUNTED = "train.counted"  # the choice of faces that this session looked at last
+_NAME, _SUGGESTED = "train.name", "train.name.suggested"
+_START_ICON = ":material/play_arrow:"
+_COUNTED = "train.counted"
 _SEVERAL = "several"
 _WITHOUT_EFFECT: dict[str, Any] = {
     "epochs": 1,
@@ -49,12 +57,13 @@ def show_setup() -> None:
             config, device = _choose_the_rest(base)
         except FkdError as error:
             st.error(str(error), icon=":material/error:")
+            st.button("Start", key="train.start.never", type="primary", icon=_START_ICON, disabled=True)
             return
         _show_plan(config, device)
 
 
 def _choose_recipe() -> str:
-    reached = _best_by_recipe()
+    reached = best_by_recipe(read_results())
     recipe = st.radio(
         "Recipe",
         list(RECIPES),
@@ -72,11 +81,16 @@ def _caption(name: str, row: Row | None) -> str:
     return told if row is None else f"{told}. **{row.rmse_px:.2f} px**, NME **{row.nme:.2f} %** on {row.data}"
 
 
-def _best_by_recipe() -> dict[str, Row]:
-    """What each recipe reaches, by the committed results."""
-    best: dict[str, Row] = {}
-    for row in sorted(read_results(), key=lambda row: row.nme):
-        best.setdefault(row.recipe, row)
+def best_by_recipe(rows: Sequence[Row]) -> dict[str, Row]:
+    """What each recipe reaches on the first of its own datasets that it was measured on.
+
+    Recipes for the same points begin with the same dataset, so that their figures can be compared.
+    """
+    best = {}
+    for name, recipe in RECIPES.items():
+        own = recipe.config.data.split("+")
+        if known := [row for row in rows if row.recipe == name and row.data in own]:
+            best[name] = min(known, key=lambda row: (own.index(row.data), row.nme))
     return best
 
 
@@ -140,7 +154,7 @@ def _gpus() -> list[Gpu]:
 def _show_plan(config: TrainConfig, device: str) -> None:
     """What Start will do, and Start."""
     with st.container(border=True):
-        name = _choose_name(config.recipe)
+        name, is_free = _choose_name(config.recipe)
         plan, under_way = st.container(), st.container()
         trial_key = ("trial", repr(replace(config, **_WITHOUT_EFFECT)), device)
         with under_way:
@@ -152,9 +166,10 @@ def _show_plan(config: TrainConfig, device: str) -> None:
             "  \n".join(f"**{label}** · {text}" for label, text in _plan(config, device, counts, trial).items())
         )
         with st.container(horizontal=True):
-            if pressed("Start", key="train.start", type="primary", icon=":material/play_arrow:") and succeeds(
+            if pressed("Start", key="train.start", type="primary", icon=_START_ICON, disabled=not is_free) and succeeds(
                 _PLACE, start, config, device, name
             ):
+                keys.set_next(_NAME, None)
                 keys.open_run(name)
                 st.rerun()
             if pressed(
@@ -172,30 +187,38 @@ def _show_plan(config: TrainConfig, device: str) -> None:
             st.code(_command(config, device, name), language="bash", wrap_lines=True)
 
 
-def _choose_name(recipe: str) -> str:
-    number = 1
-    while (runs_root() / f"{recipe}-{number}").exists():
-        number += 1
-    free = f"{recipe}-{number}"
-    return st.text_input("Name of the run", free, key=f"train.name.{free}", max_chars=80).strip()
+def _choose_name(recipe: str) -> tuple[str, bool]:
+    """The name that a run is to have, and whether it can; a free one is suggested until another is typed."""
+    state, free = st.session_state, _free_name(recipe)
+    if state.get(_NAME) in (None, state.get(_SUGGESTED)):
+        state[_NAME] = free
+    state[_SUGGESTED] = free
+    name = st.text_input("Name of the run", key=_NAME, max_chars=80, persist_state="session").strip()
+    try:
+        check_new(name)
+    except FkdError as error:
+        tell_problem(error)
+        return name, False
+    return name, True
+
+
+def _free_name(recipe: str) -> str:
+    return next(name for name in (f"{recipe}-{i}" for i in count(1)) if not (runs_root() / name).exists())
 
 
 def _begin_counting(config: TrainConfig) -> tuple:
     """Count the faces beside the app, once for each choice of them; the key of that work."""
-    changed = [_changed(name) for name in config.data.split("+")]
-    chosen = [getattr(config, name) for name in ("data", "missing", "notes", *SECTIONS["Split"])]
+    sources = config.data.split("+")
+    changed = [_changed(path) for name in sources for path in (data_root() / name, notes_path(name))]
+    chosen = [getattr(config, name) for name in ("data", "missing", "notes", "whole_picture", *SECTIONS["Split"])]
     key = ("count", repr(chosen), repr(changed))
-    before = st.session_state.get(_COUNTED)
-    if before != key and before is not None and work.is_under_way(before):
-        work.forget(before)
-    st.session_state[_COUNTED] = key
+    work.turn_to(_COUNTED, key)
     work.ensure(key, "The count", partial(run_apart, count_faces, config=config.as_dict()))
     return key
 
 
-def _changed(source: str) -> float | None:
-    folder = data_root() / source
-    return folder.stat().st_mtime if folder.is_dir() else None
+def _changed(path: Path) -> float | None:
+    return path.stat().st_mtime if path.exists() else None
 
 
 def _plan(

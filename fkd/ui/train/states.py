@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import streamlit as st
 
 from fkd import options
+from fkd.augment import Augmentation
+from fkd.training.config import TrainConfig
 
 GOING_ON = ("running", "waiting")
 POLL_S = 2.0  # how often what goes on is looked at; the trainer writes as often
@@ -18,6 +21,7 @@ STATES = {  # state: colour and icon of its badge
     "failed": ("red", ":material/error:"),
     "lost": ("violet", ":material/link_off:"),
 }
+_LABELS = {item.name: options.label_of(item) for item in (*fields(TrainConfig), *fields(Augmentation))}
 
 
 def state_badge(state: str) -> None:
@@ -28,5 +32,6 @@ def state_badge(state: str) -> None:
 
 
 def readable(setting: str) -> str:
-    """`augmentation.rotation_deg` as `Rotation (°)`."""
-    return options.readable(setting.removeprefix("augmentation."))
+    """What the form calls a setting: `augmentation.rotation_deg` as `Rotation (°)`."""
+    name = setting.removeprefix("augmentation.")
+    return _LABELS.get(name) or options.readable(name)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from fkd.errors import FkdError
 from fkd.paths import runs_root
 from fkd.training import launch
 from fkd.training.comparison import RESULTS, differing, runs_table
@@ -173,16 +174,16 @@ def _column_config(table: pd.DataFrame) -> dict[str, Any]:
     column = st.column_config
     number = {"nme": "%.2f", "rmse_px": "%.2f", "validation_loss": "%.4g", "train_loss": "%.4g", "minutes": "%.1f"}
     config: dict[str, Any] = {
-        "name": column.TextColumn("Run", pinned=True, width=150),
+        "name": column.TextColumn("Run", pinned=True, width=130),
         "state": column.MultiselectColumn(
             "State",
             options=[state.capitalize() for state in STATES],
             color=[colour for colour, _ in STATES.values()],
-            width=95,
+            width=90,
         ),
-        "progress": column.ProgressColumn("Progress", format="%.0f %%", min_value=0, max_value=100, width=90),
+        "progress": column.ProgressColumn("Progress", format="%.0f %%", min_value=0, max_value=100, width=78),
         "recipe": column.TextColumn("Recipe"),
-        "data": column.TextColumn("Data", width=180),
+        "data": column.TextColumn("Data", width=125),
         "device": column.TextColumn("Device"),
         "started": column.DatetimeColumn("Started", format="MMM D, HH:mm", width=105),
     }
@@ -241,7 +242,11 @@ def has_news(before: RunView, now: RunView | None, of_epochs: bool) -> bool:
 
 
 def _view(name: str) -> RunView | None:
-    return launch.view(name) if (runs_root() / name / "config.json").is_file() else None
+    """The run as it is; None where it is gone, or was damaged meanwhile."""
+    try:
+        return launch.view(name)
+    except FkdError:
+        return None
 
 
 def _count() -> int:

@@ -6,6 +6,8 @@ It is drawn again every few seconds for as long as the run goes on, and not once
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +31,6 @@ from fkd.ui.train.states import GOING_ON, POLL_S, state_badge
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-_CURVES, _FACES, _SETTINGS, _LOG = "Curves", "Faces", "Settings", "Log"
 _LOG_LINES = 25  # as many as can be seen at once, so that the newest are
 
 
@@ -132,6 +133,13 @@ def _show_figures(view: RunView, history: History) -> None:
     with st.container(horizontal=True, gap="medium"):
         for label, value in figures(view, history):
             st.metric(label, value, width="content")
+    if history.best():
+        st.caption(f"Errors are those of {_watched(RunFolder.open(view.name))}, which the run does not learn from.")
+
+
+def _watched(folder: RunFolder) -> str:
+    faces = folder.read_made_with().get("split", {}).get("validation")  # unknown of older runs
+    return f"its {faces:,} validation faces" if faces else "its validation faces"
 
 
 def figures(view: RunView, history: History) -> list[tuple[str, str]]:
@@ -169,25 +177,24 @@ def _last(history: History, name: str) -> float | None:
 def _show_section(name: str) -> None:
     """One of the sections; the others cost nothing."""
     with errors_in_a_sentence():
+        folder = RunFolder.open(name)
+        sections: dict[str, Callable[[], None]] = {
+            "Curves": lambda: show_curves([name], "train.curves", live=launch.view(name).state in GOING_ON),
+            "Faces": partial(show_samples, folder),
+            "Settings": partial(_show_settings, folder),
+            "Log": partial(_show_log, folder),
+        }
+        first, *_ = sections
         section = st.segmented_control(
             "Section of the run",
-            (_CURVES, _FACES, _SETTINGS, _LOG),
-            default=_CURVES,
+            list(sections),
+            default=first,
             required=True,
             key="train.section",
             persist_state="session",
             label_visibility="collapsed",
         )
-        folder = RunFolder.open(name)
-        match section:
-            case "Curves":
-                show_curves([name], "train.curves", live=launch.view(name).state in GOING_ON)
-            case "Faces":
-                show_samples(folder)
-            case "Settings":
-                _show_settings(folder)
-            case "Log":
-                _show_log(folder)
+        sections[section]()
 
 
 def _show_settings(folder: RunFolder) -> None:
