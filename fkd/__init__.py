@@ -6,7 +6,7 @@
 
 Where to find things: `schema` says which points a face has, `data` reads faces, `models` are the
 networks, `training` makes weights, `weights` stores them, `pipeline` goes from a photo to faces,
-`evaluate` and `metrics` say how good they are, `cli` is `python -m fkd`, `ui` serves the pages.
+`evaluation` and `metrics` say how good they are, `cli` is `python -m fkd`, `ui` serves the pages.
 """
 
 from __future__ import annotations

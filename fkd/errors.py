@@ -13,6 +13,10 @@ class UnwritableError(FkdError):
     """A place that results cannot be written to: going on with other inputs would help nobody."""
 
 
+class WrongUse(FkdError):
+    """Options of a command that do not go together; the command line shows its usage too."""
+
+
 def counted(count: int, thing: str) -> str:
     """A number of things in words, as in `1 row` and `2,154 rows`."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -23,13 +23,26 @@ def option(
     low: float | None = None,
     high: float | None = None,
     label: str | None = None,
+    only: tuple[str, tuple[Any, ...]] | None = None,
 ) -> Any:
     """A dataclass field with its help text and, for a number, its range or, for a name, its choices.
 
-    A form labels it with `readable` of the field's name unless a `label` is given.
+    Args:
+        default: its value.
+        help: what it decides.
+        choices: of a name.
+        low: least number.
+        high: greatest number.
+        label: what a form calls it; `readable` of its name without.
+        only: the name of another field, and the values of that one with which this one has any effect.
     """
-    metadata = {"help": help, "choices": choices, "low": low, "high": high, "label": label}
+    metadata = {"help": help, "choices": choices, "low": low, "high": high, "label": label, "only": only}
     return field(default=default, metadata=metadata)
+
+
+def label_of(item: Field) -> str:
+    """What people call a field declared with `option`."""
+    return item.metadata["label"] or readable(item.name)
 
 
 def readable(name: str) -> str:
@@ -43,7 +56,7 @@ def readable(name: str) -> str:
 def check(options: Any) -> None:
     """`ValueError` naming the first field of a dataclass that lies outside its range or choices."""
     for item in fields(options):
-        _checked(item, getattr(options, item.name))
+        checked(item, getattr(options, item.name))
 
 
 def add_flags(parser: argparse.ArgumentParser, options_class: type, title: str, prefix: str = "") -> None:
@@ -74,18 +87,26 @@ def _parser_of(item: Field) -> Callable[[str], Any]:
             number = "whole number" if kind is int else "number"
             raise argparse.ArgumentTypeError(f"expected a {number}, received {text!r}") from error
         try:
-            return value if item.metadata["choices"] else _checked(item, value)
+            return value if item.metadata["choices"] else checked(item, value)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return parse
 
 
-def _checked(item: Field, value: Any) -> Any:
+def checked(item: Field, value: Any, called: str | None = None) -> Any:
+    """The value itself; `ValueError` where it lies outside the field's range or choices.
+
+    Args:
+        item: a field declared with `option`.
+        value: what it is to hold.
+        called: what the message calls the field; its name without.
+    """
+    called = called or item.name
     choices, low, high = (item.metadata[key] for key in ("choices", "low", "high"))
     if choices is not None and value not in choices:
-        raise ValueError(f"{item.name}: expected one of {', '.join(choices)}, received {value!r}")
+        raise ValueError(f"{called}: expected one of {', '.join(choices)}, received {value!r}")
     # "not (>=)" instead of "<", so that NaN is out of range too
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise ValueError(f"{item.name}: expected {low} to {high}, received {value}")
+        raise ValueError(f"{called}: expected {low} to {high}, received {value}")
     return value

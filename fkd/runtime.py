@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fkd.models import KeypointNetwork
     from fkd.weights import Card
 
-_MISSING_SCORE_SCALE = 0.1  # disagreement, in half sides of the crop, at which a score has fallen to 1/e
+_MISSING_SCORE_SCALE = 0.1  # disagreement, in sides of the crop, at which a score has fallen to 1/e
 
 
 @dataclass(frozen=True)

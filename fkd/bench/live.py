@@ -70,7 +70,8 @@ def measure(clips: Path | None = None, weights: str | None = None, mediapipe: Pa
     Raises:
         FkdError: no clips, a clip that cannot be read, or an environment without MediaPipe.
     """
-    paths = sorted(path for path in clips.iterdir() if path.suffix.lower() in SUFFIXES) if clips else []
+    inside = clips.iterdir() if clips and clips.is_dir() else ()
+    paths = sorted(path for path in inside if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise FkdError("There are no clips to measure; name a folder of video files with --clips DIR.")
     weights = weights or live_weights()

@@ -10,9 +10,10 @@ do; the median is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,12 +22,15 @@ from fkd import DEFAULT_WEIGHTS
 from fkd.crop import CropFrame
 from fkd.export import drawn_crops
 from fkd.models import create_model
+from fkd.progress import steps
 from fkd.runtime import LoadedModel, Prediction, TorchModel
 from fkd.schema import get_schema
 from fkd.weights import Card, load_model, load_torch_model
 
 HEADLINE = "torch fp32 / onnxruntime, milliseconds for one crop"
 _ROUNDS = {1: 40, 64: 5}
+Side = Callable[[], Prediction]
+Name = TypeVar("Name")
 
 
 def measure(weights: str = DEFAULT_WEIGHTS, rounds: dict[int, int] | None = None) -> dict[str, Any]:
@@ -38,12 +42,11 @@ def measure(weights: str = DEFAULT_WEIGHTS, rounds: dict[int, int] | None = None
     """
     sides = _sides(weights)
     crops = drawn_crops(load_torch_model(weights).card)
-    with _one_torch_thread():
-        milliseconds = {
-            str(count): _time(sides, np.resize(crops, (count, *crops.shape[1:])), repeats)
-            for count, repeats in (rounds or _ROUNDS).items()
-        }
-        answers = {name: predict(crops).points_px for name, predict in sides.items()}
+    milliseconds = {}
+    for count, repeats in (rounds or _ROUNDS).items():
+        many = np.resize(crops, (count, *crops.shape[1:]))
+        milliseconds[str(count)] = time_in_turns({name: partial(side, many) for name, side in sides.items()}, repeats)
+    answers = {name: predict(crops).points_px for name, predict in sides.items()}
     one = next(iter(milliseconds.values()))
     return {
         "bench": "predict",
@@ -58,21 +61,32 @@ def measure(weights: str = DEFAULT_WEIGHTS, rounds: dict[int, int] | None = None
     }
 
 
-def time_one_crop(weights: str, runtimes: Sequence[str], rounds: int = 40) -> dict[str, float]:
-    """Median milliseconds of processor time that each of some runtimes needs for one crop on one thread."""
-    sides = {runtime: _direct(load_model(weights, runtime=runtime, threads=1)) for runtime in runtimes}
-    crop = drawn_crops(load_torch_model(weights).card)[:1]
-    with _one_torch_thread():
-        return _time(sides, crop, rounds)
+def one_crop(weights: str, runtime: str) -> Side:
+    """Predicts one drawn crop with shipped weights, by `onnx` or `torch`, on one thread."""
+    model, crop = load_model(weights, runtime=runtime, threads=1), drawn_crops(load_torch_model(weights).card)[:1]
+    return partial(_direct(model), crop)
 
 
-def time_network(model: str, schema: str, input_size: int, model_args: dict[str, Any], rounds: int = 20) -> float:
-    """The same of a network that was never trained, with torch: time follows from its shape alone."""
+def one_crop_untrained(model: str, schema: str, input_size: int, model_args: dict[str, Any]) -> Side:
+    """The same with a network that was never trained, by torch: time follows from its shape alone."""
     card = Card("", get_schema(schema), model, input_size, CropFrame(1.0), model_args)
     network = create_model(model, len(card.schema), input_size, **model_args).eval().requires_grad_(False)
-    crop = np.zeros((1, input_size, input_size), np.uint8)
+    return partial(_direct(TorchModel(card, network)), np.zeros((1, input_size, input_size), np.uint8))
+
+
+def time_in_turns(sides: Mapping[Name, Side], rounds: int = 40) -> dict[Name, float]:
+    """Median milliseconds of processor time of each side on one thread; the first round warms up and is not counted.
+
+    What is timed in one call can be compared: others on the machine slow all sides alike.
+    """
+    spent: dict[Name, list[float]] = {name: [] for name in sides}
     with _one_torch_thread():
-        return _time({"torch": _direct(TorchModel(card, network))}, crop, rounds)["torch"]
+        for _ in steps("measuring speed", range(rounds + 1)):
+            for name, predict in sides.items():
+                start = time.process_time()
+                predict()
+                spent[name].append(1000 * (time.process_time() - start))
+    return {name: round(float(np.median(values[1:])), 3) for name, values in spent.items()}
 
 
 @contextmanager
@@ -102,14 +116,3 @@ def _sides(weights: str) -> dict[str, Callable[[np.ndarray], Prediction]]:
         "torch_fp32": _direct(load_torch_model(weights)),
         "torch_bf16": bf16,
     }
-
-
-def _time(sides: dict[str, Callable[[np.ndarray], Prediction]], crops: np.ndarray, rounds: int) -> dict[str, float]:
-    """Median milliseconds of processor time of each side; the first round warms up and is not counted."""
-    spent: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds + 1):
-        for name, predict in sides.items():
-            start = time.process_time()
-            predict(crops)
-            spent[name].append(1000 * (time.process_time() - start))
-    return {name: round(float(np.median(values[1:])), 3) for name, values in spent.items()}

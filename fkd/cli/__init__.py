@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, WrongUse
 from fkd.progress import Watch, listening
 
 _REDRAWN_EVERY_S, _LOGGED_EVERY_S = 0.2, 10.0
@@ -51,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with _progress_line():
             return args.run_command(args)
+    except WrongUse as error:
+        commands.choices[args.command].error(str(error))
     except FkdError as error:
         print(f"fkd: {error}", file=sys.stderr)
         return 1

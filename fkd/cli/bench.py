@@ -7,6 +7,8 @@ import importlib
 import json
 from pathlib import Path
 
+from fkd.errors import WrongUse
+
 HELP = "measure speed against the usual way, both in one run"
 NAMES = ("data", "live", "predict", "train")
 
@@ -21,10 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    options = {name: getattr(args, name) for name in ("clips", "weights", "mediapipe")} if args.name == "live" else {}
-    result = importlib.import_module(f"fkd.bench.{args.name}").measure(**options)
+    from fkd.paths import written_aside
+
+    given = {name: getattr(args, name) for name in ("clips", "weights", "mediapipe") if getattr(args, name)}
+    if given and args.name != "live":
+        raise WrongUse(f"{', '.join(f'--{name}' for name in given)}: only of bench live")
+    result = importlib.import_module(f"fkd.bench.{args.name}").measure(**given)
     text = json.dumps(result, indent=2)
     print(text)
     if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
+        with written_aside(args.json) as aside:
+            aside.write_text(text + "\n", encoding="utf-8")
     return 0

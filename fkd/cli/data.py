@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("--url", help="another place of the archive (youtube-faces)")
     fetch.add_argument("--sha256", help="checksum that the archive must have (youtube-faces)")
     take = _add(actions, "import", "store a folder, CSV or zip of your own under FKD_DATA", _import)
-    take.add_argument("path", type=Path, metavar="PATH", help="folder, CSV beside its pictures, or zip of either")
+    told = "a CSV, a folder of pictures with a CSV or .pts files, or a zip"
+    take.add_argument("path", type=Path, metavar="PATH", help=told)
     take.add_argument("--name", required=True, help="what --data shall call it")
     take.add_argument("--layout", default="auto", choices=("auto", "kaggle", "points68"), help="default: %(default)s")
     take.add_argument(
@@ -56,19 +57,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from fkd.data import FETCHED, dataset_names, is_available, layout_of
+    from fkd.data import FETCHED, check_files, dataset_names, is_available, is_drawn, layout_of
     from fkd.paths import data_root
 
     for name in dataset_names():
-        if name.startswith("synthetic"):
+        folder = data_root() / name
+        if is_drawn(name):
             print(f"{name:20} drawn on demand")
         elif is_available(name):
-            points = 15 if layout_of(data_root() / name) == "kaggle" else 68
-            print(f"{name:20} {points} points, {data_root() / name}")
+            points = 15 if layout_of(folder) == "kaggle" else 68
+            try:
+                check_files(folder)
+                print(f"{name:20} {points} points, {folder}")
+            except FkdError as error:
+                print(f"{name:20} damaged, {folder}: {error}")
         else:
             way = FETCHED.get(name)
             fetched = f"`python -m fkd data fetch {way}`, or " if way else ""
-            print(f"{name:20} absent; {fetched}put it into {data_root() / name}")
+            print(f"{name:20} absent; {fetched}put it into {folder}")
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -153,7 +159,7 @@ def _import(args: argparse.Namespace) -> None:
 
 
 def _report(imported: Imported) -> None:
-    for bad in imported.bad_rows[:_SHOWN]:
+    for bad in imported.bad_rows:
         print(f"left out: {bad.reason}")
     left_out = f", {counted(len(imported.bad_rows), 'row')} left out" if imported.bad_rows else ""
     print(f"{imported.name}: {counted(imported.faces, 'face')}{left_out}, in {imported.folder}")

@@ -34,11 +34,12 @@ def run(args: argparse.Namespace) -> int:
 
 def findings() -> Iterator[Finding]:
     """Everything that is checked, in the order in which it would be mended."""
-    yield from _libraries()
-    yield from _cascades()
-    yield from _devices()
-    yield from _weights()
-    yield from _data()
+    checks = {"library": _libraries, "cascade": _cascades, "device": _devices, "weights": _weights, "data": _data}
+    for subject, check in checks.items():
+        try:
+            yield from check()
+        except (FkdError, ImportError) as error:
+            yield False, True, subject, str(error)
 
 
 def _libraries() -> Iterator[Finding]:
@@ -57,22 +58,16 @@ def _libraries() -> Iterator[Finding]:
 
 
 def _cascades() -> Iterator[Finding]:
-    try:
-        from fkd.pipeline.detect import CASCADES, load_cascade
+    from fkd.pipeline.detect import CASCADES, load_cascade
 
-        for name in CASCADES:
-            load_cascade(name)
-        yield True, True, "cascade", ", ".join(CASCADES)
-    except (FkdError, ImportError) as error:
-        yield False, True, "cascade", str(error)
+    for name in CASCADES:
+        load_cascade(name)
+    yield True, True, "cascade", ", ".join(CASCADES)
 
 
 def _devices() -> Iterator[Finding]:
-    try:
-        import torch
-    except ImportError as error:
-        yield False, True, "device", str(error)
-        return
+    import torch
+
     threads = torch.get_num_threads()
     yield True, True, "device", f"cpu with {threads} {'thread' if threads == 1 else 'threads'}"
     for index in range(torch.cuda.device_count()):
@@ -83,11 +78,8 @@ def _devices() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    try:
-        from fkd.weights import list_weights, onnx_hindrance, read_card, weights_root
-    except ImportError as error:
-        yield False, True, "weights", str(error)
-        return
+    from fkd.weights import list_weights, onnx_hindrance, read_card, weights_root
+
     names = list_weights()
     if not names:
         remedy = "fetch the project's weights/, or train: python -m fkd train --help"
@@ -103,16 +95,14 @@ def _weights() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from fkd.data import dataset_names, is_available, layout_of, load_dataset
+    from fkd.data import check_names, dataset_names, is_drawn, layout_of
     from fkd.paths import data_root
 
     for name in dataset_names():
-        if is_available(name):
-            folder = data_root() / name
-            place = "made on demand" if name.startswith("synthetic") else f"{layout_of(folder)}, {folder}"
-            yield True, False, "data", f"{name}: {place}"
-            continue
+        folder = data_root() / name
         try:
-            load_dataset(name)
+            check_names(name)
+            place = "made on demand" if is_drawn(name) else f"{layout_of(folder)}, {folder}"
+            yield True, False, "data", f"{name}: {place}"
         except FkdError as error:
             yield False, False, "data", f"{name}: {error}"

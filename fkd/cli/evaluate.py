@@ -38,11 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from fkd.errors import FkdError
     from fkd.paths import written_aside
 
-    if args.retrain and not args.folds:
-        raise FkdError("--retrain goes with --folds 5.")
+    _check_use(args)
     results = _over_folds(args) if args.folds else _on_split(args)
     if args.json:
         with written_aside(args.json) as aside:
@@ -50,24 +48,44 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_use(args: argparse.Namespace) -> None:
+    """`WrongUse` for options that would be without effect."""
+    from fkd.errors import WrongUse
+
+    if args.retrain and not args.folds:
+        raise WrongUse("--retrain goes with --folds 5")
+    of_one_split = {
+        "--split": args.split != "test",
+        "--boxes": args.boxes != "true",
+        "--no-box-errors": args.no_box_errors,
+        "--figures": args.figures is not None,
+    }
+    if args.folds and any(of_one_split.values()):
+        without_effect = ", ".join(option for option, given in of_one_split.items() if given)
+        raise WrongUse(f"--folds takes the held-out faces in true boxes, and draws nothing; leave out {without_effect}")
+
+
 def _on_split(args: argparse.Namespace) -> list[dict[str, Any]]:
     from fkd.data import load_dataset
+    from fkd.errors import FkdError
     from fkd.evaluation.evaluate import evaluate
     from fkd.weights import load_torch_model
 
     results = []
     for number, name in enumerate(args.weights):
         model = load_torch_model(name)
-        chosen = args.data or default_datasets(model.card.training)
+        chosen = args.data or model.card.trained_on
+        if not chosen:
+            raise FkdError(f"The card of {name} does not say what it was trained on; name a dataset with --data.")
         for data in chosen:
             dataset = load_dataset(data)
             errors = not args.no_box_errors
             outcome = evaluate(model, dataset, args.split, boxes=args.boxes, box_errors=errors)
             results.append({"weights": name, "data": data, "split": args.split, "boxes": args.boxes})
-            results[-1] |= {"seen_in_training": outcome.seen, **outcome.summary}
+            results[-1] |= {"seen_in_training": outcome.seen, "learned_from": outcome.learned, **outcome.summary}
             print(describe(results[-1]), flush=True)
             if outcome.seen:
-                print(_warning(name, data, outcome), file=sys.stderr, flush=True)
+                print(_remark(name, data, outcome), file=sys.stderr, flush=True)
             if args.figures:
                 file = f"KEYPOINTS_{number}.png" if data == chosen[0] else f"KEYPOINTS_{number}_{data}.png"
                 title = f"{model.card.name} on {data}, {args.split} faces"
@@ -77,12 +95,22 @@ def _on_split(args: argparse.Namespace) -> list[dict[str, Any]]:
     return results
 
 
-def _warning(name: str, data: str, outcome: Evaluation) -> str:
-    count = "ALL" if outcome.seen == len(outcome.rows) else f"{outcome.seen:,} OF"
+def _remark(name: str, data: str, outcome: Evaluation) -> str:
+    """What is to be known of figures on faces that training saw: loudly of those that the weights learned from."""
+    faces = len(outcome.rows)
+    if outcome.learned:
+        return (
+            f"WARNING: {name} WAS TRAINED ON {_share(outcome.learned, faces).upper()} {faces:,} FACES of {data}.\n"
+            "WARNING: The figures above say nothing about new faces; --split test measures those that were held out."
+        )
     return (
-        f"WARNING: {name} WAS TRAINED ON {count} THESE {len(outcome.rows):,} FACES of {data}, or chosen by them.\n"
-        "WARNING: The figures above say nothing about new faces; --split test measures those that were held out."
+        f"{name} has not learned from these faces of {data}, but its epoch was chosen by {_share(outcome.seen, faces)} "
+        f"{faces:,}, so the figures flatter a little; --split test measures those that were held out."
     )
+
+
+def _share(count: int, of: int) -> str:
+    return "all these" if count == of else f"{count:,} of these"
 
 
 def _draw_keypoints(path: Path, title: str, faces: Dataset, outcome: Evaluation) -> None:
@@ -114,12 +142,13 @@ def _save(path: Path, figure_rgb_u8: Any) -> None:
 
 
 def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from fkd.evaluation.folds import measure_folds, read_folds, write_folds
-    from fkd.weights import read_card
+    from fkd.evaluation.folds import folds_of, measure_folds, write_folds
 
+    for name in args.weights:
+        _check_data(name, args.data or [])
     results = []
     for name in args.weights:
-        found = measure_folds(name, args.device) if args.retrain else read_folds(read_card(name).name)
+        found = measure_folds(name, args.device) if args.retrain else folds_of(name)
         if args.retrain:
             print(f"wrote {write_folds(found)}")
         for data in args.data or found.about["data"]:
@@ -128,18 +157,21 @@ def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
     return results
 
 
-def _fold_result(name: str, data: str, found: FoldErrors) -> dict[str, Any]:
+def _check_data(name: str, asked: list[str]) -> None:
+    """`FkdError` where data are asked for that the folds of weights cannot be of."""
     from fkd.errors import FkdError
+    from fkd.weights import read_card
 
-    if data not in found.about["data"]:
-        raise FkdError(f"The five folds of {name} are of {', '.join(found.about['data'])}, not of {data}.")
+    known = read_card(name).trained_on
+    others = [data for data in asked if data not in known]
+    if others:
+        learned = " and ".join(known) or "nothing that its card names"
+        raise FkdError(f"--folds is of what weights have learned from: {name} from {learned}, not from {others[0]}.")
+
+
+def _fold_result(name: str, data: str, found: FoldErrors) -> dict[str, Any]:
     figures = {key: {"mean": m, "deviation": d} for key, (m, d) in found.mean_and_deviation(data).items()}
     return {"weights": name, "data": data, "folds": found.by_fold(data), **figures}
-
-
-def default_datasets(training: dict[str, Any]) -> list[str]:
-    """The datasets of a card, each by itself."""
-    return str(training.get("config", {}).get("data", "synthetic68")).split("+")
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from fkd.schema import Schema
 
 HELP = "find the faces in photos and videos and their keypoints"
-_EPILOG = """exit status: 0 if at least one input gave a result, the others being named and counted at the end and
-having an "error" in --out; 1 if none did, or on another failure; 2 on wrong use. Until its end, --out has another
-name, so that an interrupted command leaves nothing behind."""
+_EPILOG = """exit status: 0 if at least one input gave a result, the others being named and counted at the end; 1 if
+none did, or on another failure; 2 on wrong use. In JSON lines an input without a result has an "error"; in a table,
+whose rows are keypoints, it has none. Until its end, --out has another name, so that an interrupted command leaves
+nothing behind."""
 
 _BOX_COLUMNS = ("image", "x0", "y0", "x1", "y1")
 
@@ -213,6 +214,8 @@ def _box(row: dict[str, str], place: str) -> tuple[float, ...]:
         x0, y0, x1, y1 = (float(row[column]) for column in _BOX_COLUMNS[1:])
     except (TypeError, ValueError):
         raise FkdError(f"{place}: a box needs four numbers x0,y0,x1,y1.") from None
+    if not row["image"]:
+        raise FkdError(f"{place}: a box needs the name of its image.")
     if not (x0 < x1 and y0 < y1 and all(map(isfinite, (x0, y0, x1, y1)))):
         raise FkdError(f"{place}: a box needs x0 < x1 and y0 < y1.")
     return x0, y0, x1, y1
@@ -222,8 +225,10 @@ def plan_drawings(folder: Path, inputs: list[Input]) -> list[Path]:
     """A PNG or MP4 in `folder` for each photo or video, in the same subfolders, no two alike.
 
     Raises:
-        FkdError: a drawing would overwrite an input.
+        FkdError: `folder` is a file, or a drawing would overwrite an input.
     """
+    if folder.exists() and not folder.is_dir():
+        raise FkdError(f"{folder} is a file, and drawings need a folder; name another with --draw.")
     sources = {item.path.resolve() for item in inputs}
     drawings: dict[Path, None] = {}
     for item in inputs:
@@ -324,11 +329,10 @@ def _writer(out: Path | None, schema: Schema, has_videos: bool) -> Iterator[Writ
 def _save_png(path: Path, image_rgb_u8: np.ndarray) -> None:
     from PIL import Image
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image_rgb_u8).save(path, compress_level=1)
-    except OSError as error:
-        raise UnwritableError(f"{path} cannot be written ({error.strerror or error}); name another folder.") from error
+    from fkd.paths import written_aside
+
+    with written_aside(path) as aside:
+        Image.fromarray(image_rgb_u8).save(aside, format="PNG", compress_level=1)
 
 
 def _results_file(text: str) -> Path:

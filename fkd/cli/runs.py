@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if action == "delete":
             command.add_argument("--yes", action="store_true", help="without asking")
         if action == "move":
-            command.add_argument("place", type=int, help="1 is the next to start")
+            command.add_argument("place", metavar="PLACE", type=int, help="1 is the next to start")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,17 +156,11 @@ def _print_epochs(epochs: list[dict[str, Any]]) -> None:
 
 
 def _export(name: str, out: Path) -> None:
+    from fkd.paths import written_aside
     from fkd.training.launch import write_zip
 
-    aside = out.with_name(f"{out.name}.tmp")
-    try:
-        with aside.open("wb") as file:
-            write_zip(name, file)
-        aside.replace(out)
-    except OSError as error:
-        raise FkdError(f"{out} cannot be written ({error.strerror}).") from None
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(out) as aside, aside.open("wb") as file:
+        write_zip(name, file)
     print(out)
 
 

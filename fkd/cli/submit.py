@@ -9,7 +9,7 @@ HELP = "write a submission for Kaggle's Facial Keypoints Detection"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", default="kaggle15", metavar="NAME", help="shipped name, or a path")
+    parser.add_argument("--weights", default="kaggle15", metavar="NAME", help="a shipped name, run:NAME, or a path")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the CSV to write")
     parser.add_argument(
         "--folder", type=Path, help="where test.zip and IdLookupTable.csv are; FKD_DATA/kaggle otherwise"
