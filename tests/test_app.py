@@ -140,6 +140,7 @@ def test_where_no_face_is_found_a_box_can_be_given_by_numbers(app: AppTest) -> N
     assert not app.error
     assert len(app.dataframe) == 1
     assert app.info[0].value == "These points are for the box you gave, with left and right exchanged."
+    assert app.warning[0].value.startswith("There is hardly a face in that box: it scores 0.")
     assert [field.value for field in app.number_input if field.label in ("Left", "Right")] == [200, 320]
     press(app, "Use this box")
     assert app.info[0].value == "These points are for the box you gave."
@@ -151,6 +152,30 @@ def test_a_score_that_no_face_reaches_can_be_lowered_with_one_click(app: AppTest
     assert not app.dataframe
     press(app, "Lower the threshold")
     assert len(app.dataframe) == 1
+
+
+def test_a_threshold_that_is_low_already_is_not_raised_by_lowering(app: AppTest) -> None:
+    upload(app, ("nothing.png", picture(Image.new("RGB", (300, 300)))))
+    app.slider(key="min_score").set_value(0.05).run()
+    press(app, "Lower the threshold")
+    assert app.slider(key="min_score").value == 0.05
+    assert app.slider(key="haar.min_neighbors").value == 1
+    assert "Lower the threshold" not in [button.label for button in app.button]
+
+
+def test_a_photo_is_looked_at_again_after_its_weights_were_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def put(name: str) -> None:
+        shutil.copyfile(weights_root() / f"{name}.safetensors", tmp_path / "mine.safetensors")
+
+    put("ibug68-small")
+    monkeypatch.setattr("fkd.weights.weights_root", lambda: tmp_path)
+    app = AppTest.from_file(str(PROJECT_ROOT / "app.py"), default_timeout=120).run()
+    press(app, "Try the sample photo")
+    assert len(app.dataframe[0].value) == 68
+    put("kaggle15")
+    assert len(app.run().dataframe[0].value) == 15
 
 
 def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

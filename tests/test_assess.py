@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,8 +28,9 @@ from fkd.evaluation.assessment import (
     write_assessment,
 )
 from fkd.evaluation.cards import data_terms, disturbance_rows, picture_path, render_card
-from fkd.evaluation.evaluate import evaluate
+from fkd.evaluation.evaluate import evaluate, true_boxes
 from fkd.evaluation.folds import FoldErrors, write_folds
+from fkd.evaluation.leaderboard import add_times, config_hash
 from fkd.evaluation.standing import cumulative, standing
 from fkd.metrics import FaceErrors, eye_distances_px
 from fkd.models import create_model
@@ -53,6 +55,7 @@ def save(places: Path, **changes) -> Path:
     torch.manual_seed(0)
     network = create_model("mlp", 15, 32, **CONFIG.model_args)
     training = {"recipe": "mlp", "config": CONFIG.as_dict() | changes, "run": "tiny", "epoch": 3, "versions": {}}
+    training["minutes"] = 1.5
     card = Card("tiny", KAGGLE15, "mlp", 32, CropFrame(1.3), CONFIG.model_args, training)
     path = places / "FKD_WEIGHTS" / "tiny.safetensors"
     save_weights(path, network, card)
@@ -81,6 +84,7 @@ def test_the_command_measures_stores_and_tells_everything(places: Path, little: 
     assert measured["true"]["nme"] == pytest.approx(read_card("tiny").metrics["drawn"]["nme"], abs=0.01)
     assert measured["detect"]["rmse_px"] == pytest.approx(1.0, abs=1e-3) and measured["detect"]["found"] == 100
     assert set(measured["disturbed"]) == {"faces", "clean", *DISTURBANCES}
+    assert stored["face_score"]["of"] == ["synthetic68"]  # as pictures of the weights' own show nothing but a face
     assert stored["face_score"]["faces"] == sum(stored["face_score"]["others"].values()) == 6
     assert 0 < stored["milliseconds"]["torch"] < 1000
     assert np.shape(stored["mean_face"]) == (15, 2) and stored["parameters"] == 32 * 32 * 16 + 16 + 16 * 30 + 30
@@ -104,8 +108,10 @@ def test_disturbances_are_measured_with_a_known_answer(places: Path, monkeypatch
         asked.append(boxes)
         return [SimpleNamespace(points_px=points)]
 
-    monkeypatch.setattr(assessing, "Pipeline", lambda model: pipeline)
+    monkeypatch.setattr("fkd.pipeline.predict.Pipeline", lambda model: pipeline)
     found = assessing.measure_disturbances(load_torch_model(save(places)), faces)
+    for block in np.array(asked).reshape(-1, len(faces), 4):  # turned faces keep theirs
+        np.testing.assert_allclose(block, true_boxes(faces))
     percent = 100 * np.mean(1 / eye_distances_px(faces.points_px, KAGGLE15))
     assert found["faces"] == len(faces) and len(asked) == len(faces) * (1 + len(DISTURBANCES))
     for same in ("clean", "blur", "coarse"):  # of an even grey nothing is lost
@@ -135,7 +141,12 @@ def planted(**changes) -> Assessment:
         megabytes={"safetensors": 6.1},
         data={"drawn": drawn},
         covered_synthetic={"within": 95.5, "pairs": 77, "fallen": 99.0},
-        face_score={"auc": 99.12, "faces": 500, "others": {"background": 250, "false hit": 1, "part": 249}},
+        face_score={
+            "auc": 99.12,
+            "of": ["drawn"],
+            "faces": 500,
+            "others": {"background": 250, "false hit": 1, "part": 249},
+        },
         failures=[{"condition": "In a fog", "nme": 8.5, "worst": 17.5}],
         milliseconds={"torch": 4.25, "processor": "Abacus"},
         mean_face=[[0.0, 0.0]] * 15,
@@ -153,7 +164,7 @@ def test_a_card_tells_what_is_stored(places: Path) -> None:
         assert figure in card
     for figure in (
         "95.5 % of 77",
-        "AUC 0.9912",
+        "AUC 0.9912 in telling 500 held-out faces of drawn,",
         "1 false hit of the cascade",
         "In a fog | 8.5 | 17.5",
         "4.25",
@@ -164,6 +175,76 @@ def test_a_card_tells_what_is_stored(places: Path) -> None:
     assert "Abacus" in card
     assert "no deviation over folds" in card and "fold 0 of five" in card
     assert disturbance_rows(planted())[0][1]["drawn"] == (3.0, pytest.approx(50))
+
+
+def test_a_card_tells_which_epoch_the_weights_are_of_and_when_it_was_reached(places: Path) -> None:
+    save(places, epochs=7)
+    assert ": weights of epoch 3 of at most 7, reached after 1.5 minutes; torch" in render_card("tiny")
+
+
+def test_a_card_tells_the_command_that_trained_the_weights(places: Path) -> None:
+    save(places)
+    (line,) = (line for line in render_card("tiny").splitlines() if line.startswith("python -m fkd train"))
+    assert shlex.split(line)[3:6] == ["train", "--recipe", "mlp"]
+    assert {"data=drawn", "epochs=3", 'model_args={"widths":[16]}'} < set(shlex.split(line))
+    assert line.endswith(" --run tiny")
+    save(places, recipe="of tomorrow")
+    assert "python -m fkd train" not in render_card("tiny")
+
+
+@pytest.mark.parametrize(
+    ("data", "real", "unlike"),
+    [
+        ("kaggle", True, True),
+        ("of_my_own", False, True),
+        ("synthetic15", False, False),
+        ("kaggle+synthetic15", True, False),
+    ],
+)
+def test_a_card_tells_of_real_faces_and_of_unlike_points_only_where_there_were_any(
+    places: Path, data: str, real: bool, unlike: bool
+) -> None:
+    save(places, data=data)
+    write_assessment(planted())
+    card = render_card("tiny")
+    assert ("Of real faces, the worst" in card, "Their 15 points are taken from 68" in card) == (real, unlike)
+    assert "in pixels of the 96x96 pictures" in card and "scaled to 96 px" not in card
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_card_tells_how_disturbed_faces_were_framed(places: Path, whole: bool) -> None:
+    save(places, whole_picture=whole)
+    write_assessment(planted())
+    card = render_card("tiny")
+    assert ("cut out by their boxes, not taken as whole pictures" in card) == whole
+    assert ("| drawn | none: whole picture |" in card) == whole and ("| drawn | true |" in card) != whole
+    assert ("True boxes lie round the labelled points" in card) != whole
+    assert "looked at again, upright. So even faces that nothing disturbs" in card
+
+
+@pytest.mark.parametrize(
+    ("model", "nme", "told"),
+    [
+        ("mlp", 9.99, "these weights beat the constant mean shape"),
+        ("mlp", 2.22, "**these weights do not beat** the constant mean shape"),
+        ("mean_shape", 9.99, "these weights are the constant mean shape"),
+    ],
+)
+def test_a_card_tells_whether_the_mean_shape_is_beaten(places: Path, model: str, nme: float, told: str) -> None:
+    save(places)
+    assert "mean shape" not in render_card("tiny"), "nothing is known of it"
+    config = read_card("tiny").training["config"]
+    measured = {"faces": 12, "nme": 3.21, "rmse_px": 1.2, "fr8": 1.5, "argmax_accuracy": 71.0}
+    result = {"name": "tiny", "recipe": "mlp", "schema": "kaggle15", "model": model, "parameters": 1, "epochs": 3}
+    result |= {"minutes": 1.0, "images_per_s": 9.0, "command": "", "config_hash": config_hash(config), "history": {}}
+    floor = measured | {"nme": nme, "rmse_px": 4.44}
+    path = assessment_path("tiny").parents[1] / "tiny.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result | {"measured": {"drawn": {"metrics": measured, "mean_shape": floor}}}))
+    assert f"On drawn, {told}" in render_card("tiny")
+    assert f"is {nme:.2f} %, and its RMSE 4.44 px" in render_card("tiny")
+    path.write_text(path.read_text().replace(config_hash(config), "of another run"))
+    assert "mean shape" not in render_card("tiny")
 
 
 def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
@@ -215,3 +296,21 @@ def test_the_cumulative_curve_counts_faces() -> None:
     curve = cumulative(np.array([0.05, 1.0, 3.04, 20.0]))
     assert curve[0] == 0 and curve[1] == 25 and curve[10] == 50 and curve[30] == 50 and curve[31] == 75
     assert curve[-1] == 75 and curve == sorted(curve)
+
+
+def test_speeds_of_results_and_weights_are_measured_in_one_go(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(places)
+    write_assessment(planted(milliseconds={"torch": 1e6, "processor": "another"}, megabytes={"safetensors": 99.0}))
+    timed = []
+
+    def in_turns(sides, rounds=40):
+        timed.append([(name, side().points_px.shape) for name, side in sides.items()])
+        return dict.fromkeys(sides, 1.25)
+
+    monkeypatch.setattr("fkd.bench.predict.time_in_turns", in_turns)
+    assert [path.name for path in add_times()] == ["tiny.json", "tiny.md"]
+    assert timed == [[(("tiny", runtime), (1, 15, 2)) for runtime in assessing.runtimes_of("tiny")]]
+    stored = read_assessment("tiny")
+    assert stored.megabytes == assessing.megabytes_of("tiny") and stored.megabytes["safetensors"] < 1
+    assert stored.milliseconds["torch"] == 1.25 and stored.milliseconds["processor"] == assessing.processor()
+    assert "1.25" in (places / "FKD_WEIGHTS" / "tiny.md").read_text()

@@ -48,7 +48,7 @@ def test_a_clip_is_measured(clips: Path) -> None:
 
 
 def test_a_folder_without_clips_is_told(tmp_path: Path) -> None:
-    for folder in (None, tmp_path):
+    for folder in (None, tmp_path, tmp_path / "nowhere"):
         with pytest.raises(FkdError, match="--clips DIR"):
             measure(folder)
 

@@ -49,6 +49,12 @@ def test_a_wrong_option_is_answered_with_the_usage_of_its_command(
     assert f"python -m fkd {arguments[0]}: error: unrecognized arguments: --wieghts" in told
 
 
+def test_options_of_another_benchmark_are_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", "train", "--clips", "x", "--weights", "y"])
+    assert "--clips, --weights: only of bench live" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"), [(["leaderboard"], 0, "mean-shape"), (["card", "x"], 1, "'x'")]
 )

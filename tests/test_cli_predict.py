@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS, paths
 from fkd.cli import main
 from fkd.crop import CropFrame
 from fkd.models import create_model
+from fkd.paths import PROJECT_ROOT
 from fkd.pipeline.write import video_columns
 from fkd.schema import KAGGLE15
 from fkd.video import read_frames
@@ -102,6 +104,7 @@ def test_boxes_name_images_as_given_or_below_the_folder(
         ("image,x0,y0,x1,y1\na.png,1,2,3,4\na.png,1,2,x,4\n", "line 3: a box needs four numbers"),
         ("image,x0,y0,x1,y1\na.png,1,2\n", "line 2: a box needs four numbers"),
         ("image,x0,y0,x1,y1\na.png,5,2,3,4\n", "line 2: a box needs x0 < x1"),
+        ("x0,y0,x1,y1,image\n1,2,3,4\n", "line 2: a box needs the name of its image"),
         ("image,x0,y0,x1,y1\na.png,nan,2,3,4\n", "line 2: a box needs x0 < x1"),
     ],
 )
@@ -142,11 +145,16 @@ def test_a_face_that_scores_too_low_is_told_with_the_option_that_lets_it_pass(
     assert "likeliest spots of 2 photos" in error, "the blank one has no spot"
 
 
-def test_tables_are_chosen_by_the_ending(photos: Path, weights: str, tmp_path: Path) -> None:
+def test_tables_are_chosen_by_the_ending(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, read in (("out.csv", pd.read_csv), ("out.parquet", pd.read_parquet)):
         out = tmp_path / name
         assert predict(photos, "--weights", weights, "--out", out, "--min-face-score", 0) == 0
         table = read(out)
+        told = capsys.readouterr().err
+        assert "torn.jpg is not a picture" in told and ", 1 failure," in told
+        assert not table["image"].str.endswith("torn.jpg").any(), "a table has a row for each keypoint, and no other"
         assert len(table) == 15 * len(table.groupby(["image", "face"]))
         assert len(table) > 0
 
@@ -160,6 +168,13 @@ def test_drawings_keep_folders_apart_and_photos_whole(photos: Path, weights: str
     annotated = np.asarray(Image.open(drawn / "astronaut.png"))
     assert annotated.shape == (512, 512, 3)
     assert (annotated != skimage.data.astronaut()).any()
+
+
+def test_drawing_into_a_file_is_refused(photos: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(photos, "--weights", weights, "--draw", photos / "torn.jpg") == 1
+    assert capsys.readouterr().err == (
+        f"fkd: {photos / 'torn.jpg'} is a file, and drawings need a folder; name another with --draw.\n"
+    )
 
 
 def test_drawing_over_the_photos_is_refused(photos: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -351,9 +366,11 @@ def test_doctor_reports_damaged_weights(
     assert "broken" in capsys.readouterr().out
 
 
-def test_doctor_survives_a_missing_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("fkd.weights", "fkd.models"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    assert main(["doctor"]) == 1
-    assert "MISSING  device" in capsys.readouterr().out
+@pytest.mark.parametrize(("library", "subject"), [("torch", "device"), ("cv2", "data"), ("safetensors", "weights")])
+def test_doctor_survives_a_missing_library(library: str, subject: str) -> None:
+    """In a process of its own, where nothing has been imported yet."""
+    code = f"import sys; sys.modules[{library!r}] = None; from fkd.cli import main; sys.exit(main(['doctor']))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT_ROOT)
+    assert told.returncode == 1 and not told.stderr
+    assert re.search(rf"MISSING +{subject} +import of {library} halted", told.stdout)
+    assert "The app cannot run yet" in told.stdout

@@ -72,6 +72,18 @@ def test_stopped_work_gives_nothing_and_can_begin_again(tmp_path: Path, folders:
     assert is_tidy(folders), "closing stops what is under way"
 
 
+def test_beginning_twice_is_one_job(tmp_path: Path, folders: Path, model: LoadedModel) -> None:
+    clip = write_clip(tmp_path / "x.mp4", moving_face(25) * 8, [number / 25 for number in range(200)])
+    work = ClipWork("x.mp4", clip.read_bytes())
+    work.begin(model, ClipOptions())
+    job, options = work.job, work.options
+    work.begin(model, ClipOptions())  # a second click
+    assert (work.job, work.options) == (job, options)
+    assert not job.done
+    work.close()
+    assert is_tidy(folders)
+
+
 def test_damage_is_told_by_the_name_that_people_know(tmp_path: Path, folders: Path, model: LoadedModel) -> None:
     work = ClipWork("letter.mp4", b"This is a letter.")
     work.begin(model, ClipOptions())

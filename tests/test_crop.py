@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.crop import CropFrame, cut, invert, tight_boxes, transform
+from fkd.crop import CropFrame, cut, has_tight_box, invert, tight_boxes, transform
+from fkd.schema import IBUG68, KAGGLE15
 
 
 def test_the_box_fills_its_share_of_the_crop():
@@ -24,6 +25,12 @@ def test_a_map_and_its_inverse_give_the_points_back(angle, scale, x, side):
     matrix = CropFrame(scale).matrices(np.array([[x, 3, x + side, 3 + side]]), 64, angle)
     points = np.random.default_rng(0).uniform(0, 64, (1, 5, 2))
     np.testing.assert_allclose(transform(transform(points, matrix), invert(matrix)), points, atol=1e-6)
+
+
+def test_a_box_without_extent_counts_as_a_pixel_wide():
+    map_ = CropFrame(1.3).matrices(np.array([[5.0, 6.0, 5.0, 6.0]]), 64)[0]
+    np.testing.assert_allclose(transform(np.array([[31.5, 31.5]]), map_), [[5, 6]])
+    assert np.isfinite(invert(map_)).all() and map_[0, 0] * 64 == pytest.approx(1.3)
 
 
 def test_the_angle_turns_a_tilted_face_upright():
@@ -67,3 +74,17 @@ def test_beyond_the_picture_its_border_is_repeated():
 def test_tight_boxes_leave_missing_points_out():
     points = np.array([[[3, 9], [np.nan, np.nan], [5, 2]]], np.float32)
     np.testing.assert_array_equal(tight_boxes(points), [[3, 2, 5, 9]])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_box_is_known_from_two_places_and_of_15_points_from_the_outermost():
+    points = np.full((5, 68, 2), np.nan, np.float32)
+    points[1, 30] = 7
+    points[2, :4] = 7
+    points[3, :2] = [[7, 7], [7, 9]]
+    points[4] = np.random.default_rng(0).uniform(0, 99, (68, 2))
+    assert has_tight_box(points, IBUG68).tolist() == [False, False, False, True, True]
+    faces = np.random.default_rng(0).uniform(0, 99, (15, 15, 2))
+    faces[range(15), range(15)] = np.nan
+    lacking = [KAGGLE15.keypoints[i] for i in np.flatnonzero(~has_tight_box(faces, KAGGLE15))]
+    assert lacking == ["left_eyebrow_outer_end", "right_eyebrow_outer_end", "mouth_center_bottom_lip"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fkd.cli import main
 from fkd.crop import transform
 from fkd.data import load_dataset
 from fkd.data.cache import cache_failure
@@ -96,7 +97,23 @@ class TestKaggle:
     @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken off"])
     def test_a_truncated_zip(self, tmp_path, content):
         (tmp_path / "training.zip").write_bytes(content)
-        with pytest.raises(FkdError, match="download it again"):
+        with pytest.raises(FkdError, match=r"training\.zip is no complete zip; fetch it again"):
+            load_kaggle(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda content: content.replace(b"\x14\0\0\0\x08\0", b"\x15\0\0\0\x09\0"), "compressed in an unusual way"),
+            (lambda content: content.replace(b"training.csv", b"training.txt"), "holds no CSV file"),
+        ],
+    )
+    def test_a_zip_that_cannot_be_used(self, tmp_path, faces, spoil, message):
+        """One in the format Deflate64, which some systems choose for large files, and one without a table."""
+        write_csv(tmp_path / "plain.csv", *faces)
+        with zipfile.ZipFile(tmp_path / "training.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(tmp_path / "plain.csv", "training.csv")
+        (tmp_path / "training.zip").write_bytes(spoil((tmp_path / "training.zip").read_bytes()))
+        with pytest.raises(FkdError, match=message):
             load_kaggle(tmp_path)
 
     def test_nothing_there_says_what_to_fetch(self, tmp_path):
@@ -156,6 +173,27 @@ class TestPoints68:
     )
     def test_groups(self, stem, group):
         assert group_of(stem) == group
+
+    @pytest.mark.parametrize(
+        ("stem", "by_name"),
+        [("img_{:02d}", False), ("frame_{:04d}", False), ("video{0:02d}_{1:02d}", True)],
+    )
+    def test_names_that_tell_nothing_leave_it_to_the_pictures(self, tmp_path, stem, by_name):
+        """Five videos of six frames each, which are nearly the same."""
+        rng = np.random.default_rng(0)
+        videos = rng.integers(40, 200, (5, 32, 32)).repeat(6, axis=0)
+        rng = np.random.default_rng(1)
+        (tmp_path / "frames" / "training").mkdir(parents=True)
+        lines = ["," + ",".join(map(str, range(136)))]
+        for i, picture in enumerate(videos):
+            name = stem.format(i // 6 if by_name else i, i % 6) + ".png"
+            noisy = (picture + rng.normal(0, 4, picture.shape)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "frames" / "training" / name), noisy)
+            lines.append(name + "," + ",".join(map(str, np.linspace(4, 28, 136))))
+        (tmp_path / "frames" / "training_frames_keypoints.csv").write_text("\n".join(lines))
+        groups = load_points68(tmp_path / "frames").groups
+        named = [f"video{i // 6:02d}" if by_name else f"cluster_{i // 6 * 6}" for i in range(30)]
+        assert groups.tolist() == named
 
 
 class TestCache:
@@ -355,6 +393,27 @@ def test_absent_faces_say_how_they_are_got_and_what_does_instead(tmp_path, monke
     for name, ways in (("kaggle", "data fetch kaggle.* synthetic15"), ("portraits68", "put them into .* synthetic68")):
         with pytest.raises(FkdError, match=ways):
             load_dataset(name)
+
+
+@pytest.mark.parametrize("command", [["data", "list"], ["doctor"]])
+def test_files_that_are_plainly_damaged_are_told_from_whole_ones(tmp_path, monkeypatch, capsys, faces, command):
+    """By their first line alone, or the table of contents of a zip."""
+    monkeypatch.setenv("FKD_DATA", str(tmp_path))
+    for name in ("kaggle", "mine", "half", "points", "lonely"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kaggle" / "training.zip").write_bytes(b"junk")
+    write_csv(tmp_path / "mine" / "training.csv", *faces)
+    (tmp_path / "half" / "training.csv").write_text("a,b\n1,2\n")
+    for name in ("points", "lonely"):
+        (tmp_path / name / "training_frames_keypoints.csv").write_bytes(b"\xff\xfe no text")
+    (tmp_path / "points" / "training").mkdir()
+    main(command)
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    about = {word.strip(":"): " ".join(line) for line in told for word in line[:3]}
+    assert "training.zip is no complete zip" in about["kaggle"] and "15 points" not in about["kaggle"]
+    assert "lacks the column 'left_eye_center_x'" in about["half"]
+    assert "no CSV in UTF-8" in about["points"] and "folder of pictures" in about["lonely"]
+    assert not set(about["mine"].split()) & {"damaged", "absent"}
 
 
 def test_unknown_dataset_names_the_known_ones():

@@ -7,7 +7,7 @@ import pytest
 
 from fkd.crop import tight_boxes
 from fkd.data.synthetic import render_face
-from fkd.pipeline.draw import DrawOptions, draw_faces, draw_points
+from fkd.pipeline.draw import DrawOptions, _font, count_unlabelled, draw_faces, draw_points
 from fkd.pipeline.face import Face
 from fkd.pipeline.track import TrackedFace
 from fkd.schema import IBUG68, KAGGLE15, PREDICTION_COLOUR, Schema
@@ -74,6 +74,36 @@ def test_labels_are_written_at_the_points() -> None:
     none, numbers, names = ((drawing == 255).all(axis=2).sum() for drawing in drawings)  # texts are white
     assert none == 0
     assert 0 < numbers < names
+
+
+@pytest.mark.parametrize("schema", [IBUG68, KAGGLE15], ids=lambda schema: schema.name)
+@pytest.mark.parametrize("labels", ["names", "numbers"])
+def test_a_label_covers_neither_a_point_nor_another_label(
+    schema: Schema, labels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[np.ndarray, str, int]] = []
+    monkeypatch.setattr("fkd.pipeline.draw._text", lambda canvas, *what: written.append(what))
+    face, image = synthetic_face(400, schema), grey(1280, 1280)
+    options = DrawOptions(show_boxes=False, labels=labels)
+    draw_faces(image, [face], schema, options)
+    assert count_unlabelled(image, [face], schema, options) == (len(schema) - len(written), len(schema))
+    assert len({text for _, text, _ in written}) == len(written) > 5
+    taken = [(*point, *point) for point in face.points_px]
+    for (x, y), text, size in written:
+        box = (x, y, x + _font(size).getlength(text), y + size)
+        for x0, y0, x1, y1 in taken:
+            assert box[2] < x0 or x1 < box[0] or box[3] < y0 or y1 < box[1]
+        taken.append(box)
+
+
+@pytest.mark.parametrize("size", [400, 1280])
+def test_every_number_finds_its_room(size: int) -> None:
+    """Also on a face of 240 of 1,280 pixels, as that of the sample photo is."""
+    options = DrawOptions(labels="numbers")
+    for schema in (IBUG68, KAGGLE15):
+        assert count_unlabelled(grey(1280, 1280), [synthetic_face(size, schema)], schema, options)[0] == 0
+    assert count_unlabelled(grey(90, 90), [synthetic_face(90)], IBUG68, options)[0] > 0  # digits need nine pixels
+    assert count_unlabelled(grey(90, 90), [synthetic_face(90)], IBUG68, DrawOptions()) == (0, 0)
 
 
 def test_drawings_grow_with_the_face() -> None:

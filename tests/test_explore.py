@@ -22,7 +22,7 @@ from fkd.data.kaggle import COORDINATES
 from fkd.data.notes import Notes
 from fkd.data.quality import Quality, measure_quality
 from fkd.paths import PROJECT_ROOT
-from fkd.schema import KAGGLE15
+from fkd.schema import IBUG68, KAGGLE15
 from fkd.ui.explore import augmentation, choice, cloud, distributions, face, health, keys, labels, table
 from fkd.ui.explore.source import Source
 
@@ -113,6 +113,18 @@ def test_the_first_questions_are_answered_in_a_sentence_each(source: Source, fac
     assert "do not share" in health.shared_sentence(replace(source, faces=apart))
 
 
+def test_drawn_faces_are_not_said_to_be_mislabelled_or_published(source: Source, faces: Dataset) -> None:
+    def told(source: Source) -> str:
+        return f"{health.figures(source)} {health.shared_sentence(source)}"
+
+    drawn = replace(source, faces=replace(faces, sources=np.full(N, "synthetic15")))
+    assert "Suspected errors" in told(source) and "two files" in told(source)
+    assert not any(word in told(drawn) for word in ("Suspected errors", "file,", "one published"))
+    assert "exact" in told(drawn)
+    mixed = replace(faces, sources=np.array(["synthetic15", "kaggle"] * (N // 2)))
+    assert "Suspected errors" in told(replace(source, faces=mixed))
+
+
 def test_faces_are_filtered_by_label_split_text_note_and_selection(source: Source) -> None:
     assert rows(source, show=choice.without("mouth_left_corner")) == list(range(COMPLETE, N))
     assert rows(source, show=choice.without("nose_tip")) == []
@@ -166,6 +178,21 @@ def test_the_table_per_keypoint_names_what_is_missing_most(faces: Dataset) -> No
     assert found.loc["mouth_left_corner", "x"] == pytest.approx(np.nanmean(faces.points_px[:, 11, 0]))
 
 
+def test_a_row_chosen_among_68_points_is_not_looked_for_among_15(faces: Dataset) -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from fkd.ui.explore import labels
+
+        labels._show_table(st.session_state.faces)
+
+    app = AppTest.from_function(page)
+    app.session_state.faces = replace(faces, schema=IBUG68, points_px=np.zeros((len(faces), 68, 2), np.float32))
+    of_68 = app.run().dataframe[0].proto.id  # by which a browser keeps what was chosen
+    app.session_state.faces = faces
+    assert app.run().dataframe[0].proto.id != of_68
+
+
 def test_the_matrix_shows_gaps_where_they_are_in_the_file(faces: Dataset) -> None:
     (heatmap,) = labels.matrix_figure(faces).data
     shares = dict(zip(heatmap.y, np.asarray(heatmap.z), strict=True))
@@ -212,7 +239,7 @@ def test_the_cloud_names_each_keypoint_with_its_count(faces: Dataset) -> None:
     figure = cloud.cloud_figure(faces, cloud.raw_cloud(faces), chosen, [cloud.POINTS, cloud.ELLIPSES, cloud.DENSITY])
     told = {trace.name: trace.hovertemplate for trace in figure.data if trace.name and not trace.showlegend}
     told = {name: text for name, text in told.items() if text}
-    assert {trace.name for trace in figure.data if trace.showlegend is None and trace.legendgroup} == {"nose", "mouth"}
+    assert {trace.name for trace in figure.data if trace.showlegend is None and trace.legendgroup} == {"Nose", "Mouth"}
     assert set(told) == {"nose_tip", "mouth_left_corner"}
     assert "60 labels" in told["nose_tip"]
     assert "36 labels" in told["mouth_left_corner"]
@@ -418,6 +445,18 @@ def test_without_data_synthetic_faces_are_shown_and_said_to_be(
     assert not app.exception
     assert any("synthetic" in text.value for text in app.markdown)
     assert pictures(app) == 27
+
+
+def test_faces_are_judged_anew_when_their_judge_was_replaced(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Dataset] = []
+    written = {"mine": 1}
+    monkeypatch.setattr("fkd.ui.explore.source.judge_of", lambda schema: "mine")
+    monkeypatch.setattr("fkd.ui.explore.source.written_ns", written.__getitem__)
+    monkeypatch.setattr("fkd.ui.explore.source.quality_of", lambda faces: asked.append(faces) or measure_quality(faces))
+    for time_ns, times in ((1, 1), (1, 1), (2, 2)):
+        written["mine"] = time_ns
+        app.run()
+        assert len(asked) == times
 
 
 def test_faces_are_shown_while_they_are_still_being_judged(

@@ -165,6 +165,19 @@ def test_what_needs_no_look_into_the_files_is_told_in_the_dialog_only(explore: C
     assert told(app.run()) == told(explore()) == []
 
 
+def test_nobody_else_can_import_under_a_name_meanwhile(
+    explore: Callable[[], AppTest], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adding, "import_dataset", lambda *_, **__: work())
+    one, other = explore(), opened()
+    for app in (one, other):
+        press(app, "Add a dataset")
+        choose(app, HEADER)
+        send(app)
+    assert told(other) == ["'my-faces' is being added already; wait for it, or choose another name."]
+    assert (told(one), work.begun) == ([], 1)
+
+
 def test_the_outcome_is_told_once_where_the_import_was_begun(explore: Callable[[], AppTest]) -> None:
     app = explore()
     press(app, "Add a dataset")

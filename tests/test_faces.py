@@ -8,17 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from fkd.crop import tight_boxes, tight_boxes_from_points
 from fkd.data import SOURCES, notes
 from fkd.data.dataset import Dataset
 from fkd.data.splits import shared_groups, split
 from fkd.errors import FkdError
 from fkd.schema import KAGGLE15
 from fkd.training import loop
+from fkd.training.batches import FaceBatches, input_maps
 from fkd.training.config import TrainConfig
 from fkd.training.faces import load_faces, split_faces
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
+from fkd.training.trial import count_faces
 
 N = 200
 
@@ -84,6 +88,34 @@ def test_a_run_keeps_its_split(run: RunFolder) -> None:
     assert run.read_text("notes.csv") is None
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_faces_that_cannot_be_cut_out_are_left_out_and_counted(run: RunFolder, monkeypatch, whole: bool) -> None:
+    faces = people()
+    masks = split_faces(faces, settings())
+    spoilt = {part: np.flatnonzero(masks[part])[:n] for part, n in (("train", 3), ("validation", 2))}
+    faces.points_px[spoilt["train"][0]] = np.nan  # not one label
+    faces.points_px[spoilt["train"][1], 1:] = np.nan  # one alone
+    faces.points_px[spoilt["train"][2], -1] = np.nan  # not the lower lip, where the box would end
+    faces.points_px[spoilt["validation"]] = np.nan
+    monkeypatch.setitem(SOURCES, "people", lambda: faces)
+    config = settings(f"whole_picture={whole}")
+    used = load_faces(config, run)
+    counts = {part: int(masks[part].sum()) - (0 if whole else len(rows)) for part, rows in spoilt.items()}
+    assert {"train": len(used.train), "validation": len(used.validation)} == counts
+    assert used.made_with.get("without_box") == (None if whole else {"train": 3, "validation": 2})
+    assert count_faces(config.as_dict()) == {**counts, "test": masks["test"].sum()}
+    for part in (used.train, used.validation):
+        batches = FaceBatches(part, config, torch.device("cpu"))
+        assert batches.maps.isfinite().all() and (batches.maps[:, :, :2].det().abs() > 0).all()
+
+
+def test_15_points_are_cut_out_as_in_photos() -> None:
+    faces, frame = people(), settings().crop
+    boxes = tight_boxes_from_points(faces.points_px, KAGGLE15)
+    np.testing.assert_allclose(input_maps(faces, frame, 64), frame.matrices(boxes, 64))
+    assert (boxes[:, 3] > tight_boxes(faces.points_px)[:, 3]).all()  # they reach the chin
+
+
 class TestNotes:
     """Flags and corrections change what is learnt, and never what is watched or held out."""
 
@@ -118,6 +150,12 @@ class TestNotes:
             "corrected_points": 2,
         }
         assert faces.made_with["data_hash"] == plain.made_with["data_hash"]
+
+    def test_count_before_a_training_as_in_it(self, run: RunFolder) -> None:
+        for config in (settings(), settings("notes=true")):
+            used = load_faces(config, run)
+            counts = count_faces(config.as_dict())
+            assert (counts["train"], counts["validation"]) == (len(used.train), len(used.validation))
 
     def test_a_resumed_run_takes_those_it_was_started_with(self, run: RunFolder, noted: dict[str, int]) -> None:
         started = load_faces(settings("notes=true"), run)

@@ -1,5 +1,6 @@
 """Fetching from a local server that breaks off, sends wrong bytes, and is slow."""
 
+import errno
 import hashlib
 import sys
 import threading
@@ -153,6 +154,20 @@ def test_wrong_bytes_leave_nothing(server, root, content, checksum, message):
     with pytest.raises(FkdError, match=message):
         fetch.fetch_youtube_faces(server.url, checksum)
     assert left(root) == []
+
+
+def test_what_cannot_be_stored_is_not_fetched_twice(server, root, monkeypatch):
+    def refuse(**settings):
+        raise OSError(errno.ENOSPC, "No space left on device", str(root / "aside"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fkd.data.importing.tempfile.TemporaryDirectory", refuse)
+        with pytest.raises(FkdError, match="Nothing can be stored"):
+            fetch.fetch_youtube_faces(server.url)
+    assert left(root) == [".fetching"]
+    assert fetch.fetch_youtube_faces(server.url).faces == 2
+    assert server.ranges == [None, f"bytes={len(ARCHIVE)}-"]
+    assert left(root) == ["youtube_faces"]
 
 
 def test_a_slow_server_is_given_up(server, monkeypatch):

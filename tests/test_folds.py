@@ -1,6 +1,7 @@
 """Five folds: each face is predicted by the network that did not see it, and the figures come from what is stored."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from fkd.cli import main
 from fkd.data import SOURCES
 from fkd.data.splits import fold_of
+from fkd.data.synthetic import synthetic_dataset
 from fkd.evaluation.evaluate import evaluate
 from fkd.evaluation.folds import FoldErrors, folds_path, measure_folds, read_folds, write_folds
 from fkd.metrics import FaceErrors
+from fkd.paths import runs_root
 from fkd.schema import KAGGLE15
 from fkd.training import loop
 from fkd.training.recipes import get_recipe
@@ -66,10 +69,43 @@ def test_mean_and_deviation_are_over_the_folds_of_one_dataset():
     assert deviation == pytest.approx(np.std(expected, ddof=1), abs=2e-3)
 
 
-def test_without_the_file_the_command_that_makes_it_is_named(capsys):
+def test_without_the_file_the_command_that_makes_it_is_named_and_works(capsys):
     path = train("tiny").weights
-    assert main(["evaluate", "--weights", str(path), "--folds", "5"]) == 1
-    assert "python -m fkd evaluate --weights tiny --folds 5 --retrain" in capsys.readouterr().err
+    for name in (str(path), "run:tiny"):
+        assert main(["evaluate", "--weights", name, "--folds", "5"]) == 1
+        command = f"python -m fkd evaluate --weights {name} --folds 5 --retrain"
+        assert command in capsys.readouterr().err
+    assert main(command.split()[3:]) == 0
+    assert f"wrote {folds_path('tiny')}" in capsys.readouterr().out
+    assert main(["evaluate", "--weights", "run:tiny", "--folds", "5"]) == 0
+    assert "run:tiny on drawn: mean ± deviation over 5 folds" in capsys.readouterr().out
+
+
+def test_what_is_stored_of_other_weights_of_the_name_is_not_told(places, capsys):
+    path = train("tiny").weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 0
+    other = path.rename(places / "other.safetensors")
+    assert main(["evaluate", "--weights", str(other), "--folds", "5"]) == 0
+    shutil.rmtree(path.parent)
+    assert main(["evaluate", "--weights", str(train("tiny", "epochs=2").weights), "--folds", "5"]) == 1
+    assert "over five folds are not stored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("retrain", [[], ["--retrain"]])
+def test_data_that_the_weights_have_not_learned_from_are_refused_at_once(capsys, retrain):
+    path = train("tiny").weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--data", "drawn", "synthetic15", *retrain]) == 1
+    told = capsys.readouterr().err
+    assert told == f"fkd: --folds is of what weights have learned from: {path} from drawn, not from synthetic15.\n"
+    assert not (runs_root() / "tiny-fold1").exists()
+
+
+def test_synthetic_faces_have_five_folds_too(monkeypatch, capsys):
+    few = synthetic_dataset("kaggle15", count=40, faces_per_person=1)
+    monkeypatch.setitem(SOURCES, "synthetic15", lambda: few)
+    train("drawn-by-fkd", "data=synthetic15", "epochs=1")
+    assert main(["evaluate", "--weights", "run:drawn-by-fkd", "--folds", "5", "--retrain"]) == 0
+    assert "on synthetic15: mean ± deviation over" in capsys.readouterr().out
 
 
 def test_each_face_is_predicted_by_the_network_that_did_not_see_it():
@@ -125,11 +161,20 @@ def test_a_stopped_training_is_gone_on_with(monkeypatch, capsys):
     assert [epoch["epoch"] for epoch in RunFolder.open("tiny-fold1").read_epochs()] == [1, 2, 3]
 
 
-def test_a_run_of_the_name_with_other_settings_is_not_taken(capsys):
+def test_a_run_of_the_name_with_other_settings_is_not_taken_and_told_before_any_training(capsys):
     path = train("tiny").weights
-    train("tiny-fold1", "fold=1", "epochs=2")
+    train("tiny-fold4", "fold=4", "epochs=2")
     assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 1
-    assert "'tiny-fold1' has other settings" in capsys.readouterr().err
+    assert "'tiny-fold4' has other settings" in capsys.readouterr().err
+    assert not (runs_root() / "tiny-fold1").exists()
+
+
+def test_networks_that_cannot_start_as_the_first_did_are_told_before_any_training(capsys):
+    train("first")
+    path = train("tiny", "start_from=run:first").weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 1
+    assert "run:first has learnt from faces of drawn that this run would hold out" in capsys.readouterr().err
+    assert not list(runs_root().glob("tiny-fold*"))
 
 
 @pytest.mark.parametrize("change", ["fold=-1", "split=random"])

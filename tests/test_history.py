@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,24 @@ def test_a_resumed_run_is_read_again(root: Path) -> None:
     folder.append_metrics(SECOND)
     folder.append_metrics(THIRD)
     assert read_history(folder).epochs_done == 3
+
+
+def test_a_run_that_is_watched_is_kept_in_memory_once(root: Path) -> None:
+    folder = make("watched", FIRST)
+    first = read_history(folder)
+    assert read_history(folder) is first
+    for record in (SECOND, THIRD):
+        folder.append_metrics(record)
+        read_history(folder), read_epochs(folder)
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
+    last = weakref.ref(read_history(folder))
+    (folder.path / "metrics.jsonl").unlink()
+    assert len(read_history(folder)) == 0
+    gc.collect()
+    assert last() is None
 
 
 def test_the_ends_of_epochs_alone_are_the_same_ones(root: Path) -> None:

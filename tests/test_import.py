@@ -21,7 +21,7 @@ from fkd.data.importing import check_name, import_dataset, name_from
 from fkd.data.kaggle import load_kaggle_test
 from fkd.errors import FkdError
 from fkd.progress import listening
-from tests.uploads import HEADER, kaggle_rows, points68_files, zipped
+from tests.uploads import HEADER, kaggle_rows, points68_files, pts_files, zipped
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +99,34 @@ class TestGood:
         assert dataset.groups.tolist() == ["ann", "bob"]
         assert dataset.source_size.tolist() == [[110, 120], [110, 120]]
 
+    def test_a_file_of_points_beside_each_picture(self):
+        pictures = ("lfpw/trainset/image_0001.png", "lfpw/testset/image_0001.PNG", "lfpw/testset/image_0002.png")
+        files = pts_files(*pictures)
+        done = take(zipped(files | {"lfpw/testset/readme.txt": "terms"}))
+        assert (done.layout, done.faces, done.bad_rows) == ("points68", 3, [])
+        dataset = load_dataset("mine")
+        assert dataset.rows.tolist() == ["test/image_0001.PNG", "test/image_0002.png", "training/image_0001.png"]
+        written = np.loadtxt(io.BytesIO(files["lfpw/testset/image_0002.pts"]), skiprows=3, max_rows=68)
+        in_source = transform(dataset.points_px, dataset.to_source)
+        np.testing.assert_allclose(in_source[1], written - 1, atol=1e-3)  # counted from 1 in the file
+
+    def test_files_of_points_that_are_no_face_are_left_out_by_name(self):
+        files = pts_files("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
+        files["b.pts"] = files["b.pts"].replace(b"{", b"").replace(b"}", b"")
+        del files["c.jpg"]
+        files["d.pts"] = files["d.pts"].replace(b"\n}", b"\n1 2\n}")
+        files["e.pts"] = b"\xff\xfe{"
+        with pytest.raises(FkdError, match=r"^b\.pts: has 0 points between braces; 68 are needed; mend it, or import"):
+            take(zipped(files))
+        done = take(zipped(files), skip_bad_rows=True)
+        assert done.faces == 1 and load_dataset("mine").rows.tolist() == ["training/a.jpg"]
+        assert [bad.reason for bad in done.bad_rows] == [
+            "b.pts: has 0 points between braces; 68 are needed.",
+            "c.pts: has no picture of its name beside it.",
+            "d.pts: has 69 points between braces; 68 are needed.",
+            "e.pts: is no text.",
+        ]
+
     def test_points_in_the_source_are_the_csvs(self, tmp_path):
         files = points68_files()
         upload = zipped({"faces.csv": files["faces.csv"], **{k[9:]: v for k, v in files.items() if "/" in k}})
@@ -154,6 +182,13 @@ class TestGood:
         shown = capsys.readouterr().out
         assert "2 faces, 2 rows left out" in shown and "line 5: pixel value 'abc'" in shown
         assert len(load_dataset("mine")) == 2
+
+    def test_every_bad_row_is_named(self, tmp_path, capsys):
+        rows = [*kaggle_rows(12, ["7"] * 9215), *kaggle_rows(1)]
+        (tmp_path / "mine.csv").write_text("\n".join([HEADER, *rows]))
+        assert main(["data", "import", str(tmp_path / "mine.csv"), "--name", "mine", "--bad-rows", "skip"]) == 0
+        shown = capsys.readouterr().out
+        assert re.findall("left out: .*(line [0-9]+)", shown) == [f"line {number}" for number in range(2, 14)]
 
 
 class TestBad:

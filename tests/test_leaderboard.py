@@ -141,6 +141,11 @@ def test_no_results_and_no_run_are_one_sentence(places, capsys):
     assert "leaderboard --add RUN" in capsys.readouterr().err
     assert main(["leaderboard", "--add", "nothing"]) == 1
     assert "There is no run 'nothing'" in capsys.readouterr().err
+    folder = RunFolder.create("begun")
+    folder.write_config(get_recipe("mlp").as_dict())
+    folder.weights.write_bytes(b"written before their epoch")
+    assert main(["leaderboard", "--add", "begun"]) == 1
+    assert "wait for its first epoch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"name": "mine", "measured": {"kaggle": {}}}'])

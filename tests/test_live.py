@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
@@ -18,7 +19,7 @@ from fkd.pipeline.clip import ClipOptions
 from fkd.pipeline.draw import DrawOptions
 from fkd.pipeline.live import DelayGauge, LiveSession, LiveSettings
 from fkd.pipeline.recording import Recording
-from fkd.pipeline.smooth import SmoothOptions
+from fkd.pipeline.smooth import Smoother, SmoothOptions
 from fkd.pipeline.track import TrackedFace, TrackOptions
 from fkd.schema import IBUG68, KAGGLE15
 from fkd.weights import LoadedModel, live_weights, load_model
@@ -87,6 +88,14 @@ def test_mirroring_leaves_left_left(model: LoadedModel, images: list[np.ndarray]
     assert seen[0].expressions == seen[1].expressions
 
 
+def test_the_answer_is_of_the_frames_time(model: LoadedModel, images: list[np.ndarray]) -> None:
+    session = LiveSession(LiveSettings(model))
+    for number, each in ((7, model), (8, replace(model, session=Failing()))):  # type: ignore[call-arg]
+        session.settings = replace(session.settings, model=each)
+        shown = session.on_frame(frame(images[0], number))
+        assert (shown.pts, shown.time_base) == (number, STEP)
+
+
 def test_settings_take_effect_at_the_next_frame(model: LoadedModel, images: list[np.ndarray]) -> None:
     session = LiveSession(LiveSettings(model, PLAIN, mirror=False))
     play(session, images)
@@ -152,12 +161,14 @@ def test_a_failing_frame_is_counted_told_and_survived(
 ) -> None:
     session = LiveSession(LiveSettings(model, PLAIN, mirror=False))
     play(session, images[:2])
+    assert session.figures().expressions
     session.settings = replace(session.settings, model=replace(model, session=Failing()))  # type: ignore[call-arg]
     failed = play(session, images[2:4], 2)
     figures = session.figures()
     assert (figures.frames, figures.failures, figures.failure) == (4, 2, "an unforeseen RuntimeError")
     assert failed[0].shape == images[2].shape
     assert (np.abs(failed[0][:40].astype(int) - images[2][:40]) > 60).any(), "the frame says so itself"
+    assert (figures.faces, figures.prints, figures.expressions) == ((), 0, {})
     assert len(caplog.records) == 1, "a failure of every frame does not flood the log"
     assert "out of order" in caplog.text
 
@@ -217,9 +228,7 @@ def test_a_recording_is_bounded() -> None:
     assert recording.seconds == pytest.approx(2 / 25)
 
 
-def test_a_full_recording_ends_by_itself(
-    model: LoadedModel, images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_recording_ends_by_itself(model: LoadedModel, images: list[np.ndarray]) -> None:
     session = LiveSession(LiveSettings(model))
     session.start_recording()
     session.recording = Recording(IBUG68, most_rows=1)
@@ -236,6 +245,52 @@ def test_a_recording_ends_with_the_weights_it_was_begun_with(model: LoadedModel,
     play(session, images[1:2], 1)
     assert not session.is_recording
     assert len(session.recording or []) == 1
+
+
+def test_a_recording_stopped_in_mid_frame_stays_stopped(model: LoadedModel, images: list[np.ndarray]) -> None:
+    class StoppedMeanwhile(Recording):
+        def add(self, *row: Any) -> None:
+            session.stop_recording()
+            super().add(*row)
+
+    session = LiveSession(LiveSettings(model))
+    session.start_recording()
+    session.recording = StoppedMeanwhile(IBUG68)
+    play(session, images[:2])
+    assert not session.is_recording
+    assert len(session.recording) == 1
+
+
+def test_a_frame_is_recorded_by_the_weights_it_was_worked_on_with(
+    model: LoadedModel, images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others change the weights, and begin to record, while a frame is under way."""
+    kaggle = load_model("kaggle15", threads=1)
+    session, meanwhile = LiveSession(LiveSettings(model)), list[Callable[[], None]]()
+    smooth = Smoother.__call__
+
+    def slowly(smoother: Smoother, *arguments: Any) -> list[TrackedFace]:
+        while meanwhile:
+            meanwhile.pop()()
+        return smooth(smoother, *arguments)
+
+    def change_to(other: LoadedModel) -> None:
+        session.settings = replace(session.settings, model=other)
+
+    monkeypatch.setattr(Smoother, "__call__", slowly)
+    session.start_recording()
+    meanwhile.append(lambda: change_to(kaggle))
+    play(session, images[:1])
+    assert len(session.recording or []) == 1
+    play(session, images[1:2], 1)
+    assert not session.is_recording
+
+    meanwhile += [session.start_recording, lambda: change_to(model)]
+    play(session, images[2:3], 2)
+    assert session.recording is not None
+    assert (len(session.recording), session.is_recording) == (0, True), "it begins with the next frame"
+    play(session, images[3:4], 3)
+    assert len(session.recording.csv_text().splitlines()) == 2
 
 
 def test_the_snapshot_is_what_was_shown(model: LoadedModel, images: list[np.ndarray]) -> None:

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fkd.crop import CropFrame, tight_boxes, transform
+from fkd.crop import CropFrame, tight_boxes, tight_boxes_from_points, transform
 from fkd.data.synthetic import render_face
 from fkd.errors import FkdError
 from fkd.pipeline.detect import Detections
-from fkd.pipeline.framing import eye_angles_deg, tight_boxes_from_points, upright_frames
+from fkd.pipeline.framing import eye_angles_deg, upright_frames
 from fkd.pipeline.predict import Pipeline
 from fkd.schema import IBUG68, KAGGLE15, Schema, kaggle15_from_ibug68
 
@@ -30,9 +30,8 @@ class SeeingModel:
     is bright. A crop without a disc is no face.
     """
 
-    def __init__(self, schema: Schema = IBUG68, tilt_deg: float = 0.0) -> None:
+    def __init__(self, schema: Schema = IBUG68) -> None:
         self.card = SimpleNamespace(schema=schema, input_size=SIZE, crop=CropFrame(1.6))
-        self.tilt_deg = tilt_deg
         self.batches: list[int] = []
 
     def predict(self, crops_gray_u8: np.ndarray) -> SimpleNamespace:

@@ -36,6 +36,21 @@ def test_promoted_weights_are_measured_exported_and_have_a_card(weights: Path, c
     assert "your own dataset `drawn`" in (weights / "best.md").read_text("utf-8")
 
 
+def test_a_failing_export_leaves_the_old_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["promote", "mine", "--name", "best"]) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in weights.iterdir()}
+    monkeypatch.setattr("fkd.export.MOST_APART_PX", -1.0)
+    assert main(["promote", "mine", "--name", "best", "--replace"]) == 1
+    assert {path.name: path.stat().st_mtime_ns for path in weights.iterdir()} == before
+
+
+def test_promoted_again_the_card_keeps_what_was_measured(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("fkd.evaluation.cards.find_assessment", lambda name: asked.append(name))
+    assert main(["promote", "mine", "--name", "best"]) == 0
+    assert asked == ["best"]
+
+
 def test_replaced_weights_leave_no_stale_export(weights: Path) -> None:
     assert main(["promote", "mine", "--name", "best"]) == 0
     before = (weights / "best.onnx").stat().st_mtime_ns

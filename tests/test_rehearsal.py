@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fkd.errors import FkdError
 from fkd.progress import listening
 from fkd.training.config import TrainConfig
+from fkd.training.faces import split_faces
 from fkd.training.lr_finder import find_learning_rate, range_test, smooth, suggest
 from fkd.training.recipes import get_recipe
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
@@ -98,6 +99,22 @@ def test_a_trial_measures_steps_and_the_whole_training_follows(config: TrainConf
     assert steps_of_epoch(config, 70) == 4  # the last, smaller batch is left out
     assert steps_of_epoch(config, 3) == 1
     assert seconds_of_training(known, config, 70) == 3 * (4 * 2 + 5)
+
+
+def test_a_trial_measures_faces_that_can_be_measured(config: TrainConfig, monkeypatch) -> None:
+    faces = drawn_faces()
+    watched = np.flatnonzero(split_faces(faces, config)["validation"])
+    faces.points_px[watched[:-1], faces.schema.normalising_pair[0]] = np.nan
+    monkeypatch.setattr("fkd.training.faces.load_dataset", lambda name: faces)
+    monkeypatch.setattr("fkd.training.trial._WATCHED", 1)
+    assert run_trial(config.as_dict(), "cpu", seconds=0.1)["watch_s"] > 0
+
+
+def test_a_network_that_cannot_be_is_one_sentence_in_trials_too(config: TrainConfig) -> None:
+    impossible = replace(config, model="heatmap", model_args={}, input_size=112).as_dict()
+    for attempt in (run_trial, find_learning_rate):
+        with pytest.raises(FkdError, match="'heatmap' cannot take crops of 112 pixels"):
+            attempt(impossible, "cpu")
 
 
 def test_two_processes_share_a_batch(config: TrainConfig) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from fkd.cli import main
+from fkd.data import load_dataset
 from fkd.data.kaggle import kaggle_rows
 from fkd.training import launch, loop
 from fkd.training.run import RunFolder
@@ -176,6 +178,23 @@ def stop_after_one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish_and_stop)
 
 
+@pytest.mark.parametrize("during", ["fkd.data.cache._as_dataset", "fkd.data.cache.np.savez"])
+def test_a_signal_stops_a_run_also_while_its_faces_are_read(
+    places: Path, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    """Within what takes any `Exception` for a damaged file, and while a file is written aside."""
+    if during.endswith("_as_dataset"):
+        load_dataset("few")
+
+    def ask_to_stop(*arguments: object, **settings: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(during, ask_to_stop)
+    assert train() == 0
+    assert launch.view("a").state == "stopped"
+    assert not list((places / "cache").rglob("*.tmp"))
+
+
 def test_data_that_go_away_while_a_run_trains_do_it_no_harm(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish = loop.Trainer._finish_epoch
 
@@ -190,19 +209,24 @@ def test_data_that_go_away_while_a_run_trains_do_it_no_harm(places: Path, monkey
     assert launch.view("a").state == "finished"
 
 
+@pytest.mark.parametrize("when", ["open_csv", "kaggle_rows"])
 def test_data_that_may_not_be_read_are_named_and_not_the_runs_folder(
-    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], when: str
 ) -> None:
+    """Before there is a run, and, where the file can be opened but not read on, by the run."""
     table = places / "data" / "few" / "training.csv"
 
     def refuse(path: Path, *arguments: object, **settings: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(f"{kaggle_rows.__module__}.open_csv", refuse)
+    monkeypatch.setattr(f"{kaggle_rows.__module__}.{when}", refuse)
     assert train() == 1
-    assert (
-        told(capsys) == f"{table} cannot be read (Permission denied); see that it is there and readable, then resume."
-    )
+    sentence = f"{table} cannot be read (Permission denied); see that it is there and readable"
+    if when == "open_csv":
+        assert capsys.readouterr().err == f"fkd: {sentence}.\n"
+        assert not (places / "runs" / "a").exists()
+    else:
+        assert told(capsys) == f"{sentence}, then resume."
 
 
 def test_a_loss_that_is_no_number_ends_the_run(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fkd.cli import main
 from fkd.errors import FkdError
@@ -226,6 +227,8 @@ def test_what_cannot_train_together_is_one_sentence(monkeypatch):
         ("cuda:2", "'cuda:2' is not available"),
         ("cpu,cuda:0", "cannot train together"),
         ("cuda:1,cuda:1", "cannot train together"),
+        ("gpu", "no device 'gpu' here"),
+        ("cpu,", "no device '' here"),
     ):
         with pytest.raises(FkdError, match=message):
             resolve_devices(text)
@@ -252,6 +255,27 @@ def test_a_run_is_stopped_resumed_and_deleted(root, capsys):
     launch.stop("long")
     assert main(["runs", "delete", "long", "--yes"]) == 0
     assert not folder.path.exists()
+
+
+def test_a_run_goes_on_only_with_a_device_and_settings_that_it_can(root, capsys):
+    folder = make("wrong", 1)
+    folder.write_status("stopped", device="cuda:7")
+    with pytest.raises(FkdError, match="'cuda:7' is not available here"):
+        launch.resume("wrong")
+    config = folder.read_config()
+    for changed, message in (
+        ({"epoch": 3}, "Unknown settings epoch;"),
+        ({"augmentation": {"blurred": 1}}, "Unknown settings augmentation.blurred;"),
+        ({"epochs": 0}, "epochs: expected 1 to"),
+    ):
+        folder.write_config({**config, **changed})
+        with pytest.raises(FkdError, match=message):
+            launch.resume("wrong", "cpu")
+    assert (state("wrong"), queues()) == ("stopped", {})
+    folder.write_config(config)
+    with Queue("cpu").locks[0]:  # somebody trains
+        launch.resume("wrong", "auto" if not torch.cuda.is_available() else "cpu")
+        assert queues() == {"cpu": ["wrong"]}
 
 
 def test_two_workers_never_work_on_one_run(root):
@@ -408,10 +432,10 @@ def test_a_run_is_renamed_and_exported(root, tmp_path, capsys):
         assert archive.read("new/best.safetensors") == b"weights"
         assert json.loads(archive.read("new/metrics.jsonl")) == {"epoch": 1, "validation_nme": 5.0}
         assert {"new/config.json", "new/status.json"} <= set(archive.namelist())
-    assert main(["runs", "export", "new", "--out", str(tmp_path / "nowhere" / "new.zip")]) == 1
+    assert main(["runs", "export", "new", "--out", str(tmp_path / "new.zip" / "inside.zip")]) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert main(["runs", "export", "nobody", "--out", str(tmp_path / "no.zip")]) == 1
-    assert not (tmp_path / "no.zip.tmp").exists()
+    assert [path.name for path in tmp_path.glob("*.zip*")] == ["new.zip"]
 
 
 def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(root, monkeypatch):
@@ -443,10 +467,33 @@ def test_show_gives_settings_and_the_reason_of_a_failure(root, capsys):
     assert everything["status"]["reason"] == "Memory ran out."
 
 
-@pytest.mark.parametrize("setting", ["data=fewer", "data=kaggle", 'model_args={"width": [4]}', "batch_size=1"])
+IMPOSSIBLE = ['model_args={"width": [4]}', 'model_args={"widths": []}', 'model_args={"dropout": 2}']
+IMPOSSIBLE += ['model_args={"widths": [-4]}']
+UNTRAINABLE = [(setting,) for setting in ("data=fewer", "data=kaggle", "batch_size=1", *IMPOSSIBLE)]
+
+
+@pytest.mark.parametrize("setting", [*UNTRAINABLE, ("model=heatmap", "model_args={}", "input_size=112")])
 def test_what_cannot_be_trained_uses_no_name_up(setting, root, capsys):
-    assert main(["train", "--recipe", "mlp", "--run", "a", "--set", *settings(1), setting]) == 1
+    assert main(["train", "--recipe", "mlp", "--run", "a", "--set", *settings(1), *setting]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    assert list(root.iterdir()) == []
+
+
+def test_weights_that_cannot_be_started_from_use_no_name_up(root, capsys):
+    (root / "damaged.safetensors").write_bytes(b"no weights")
+    for start, told in (("nonsense", "no weights 'nonsense'"), (root / "damaged.safetensors", "are damaged")):
+        assert main(["train", "--recipe", "mlp", "--run", "a", "--set", *settings(1), f"start_from={start}"]) == 1
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert not (root / "a").exists()
+
+
+def test_damaged_data_use_no_name_up(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FKD_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "broken").mkdir(parents=True)
+    (tmp_path / "data" / "broken" / "training.zip").write_bytes(b"no zip")
+    assert main(["train", "--recipe", "mlp", "--run", "a", "--set", *settings(1), "data=broken"]) == 1
+    assert "training.zip is no complete zip" in capsys.readouterr().err
     assert list(root.iterdir()) == []
 
 

@@ -8,8 +8,10 @@ from fkd.data import SOURCES
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import seen_in_training
 from fkd.training import loop
+from fkd.training.faces import split_faces
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
+from fkd.training.start import find_start
 from fkd.weights import read_card
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
@@ -62,14 +64,39 @@ def test_what_weights_have_seen_goes_with_them():
     assert seen_in_training(card, faces).any()
 
 
-@pytest.mark.parametrize("split", ["fold=1", "split=random", "fold=-1"])
+@pytest.mark.parametrize("split", ["fold=1", "split=random", "validation_share=0.4"])
 def test_weights_that_have_seen_what_a_run_holds_out_are_refused_however_long_ago(split):
     train("first")
     train("second", "data=unlike", "start_from=run:first")
     for weights in ("run:first", "run:second"):
         with pytest.raises(FkdError, match="has learnt from faces of drawn that this run would hold out; take the"):
-            train(f"{split}-{weights[4:]}", split, f"start_from={weights}")
+            train(f"{split.replace('=', '_')}-{weights[4:]}", split, f"start_from={weights}")
     train("likewise", "start_from=run:second")
+
+
+def test_a_split_that_is_drawn_from_other_data_is_another_one():
+    train("first", "split=group")
+    likewise = CONFIG.with_settings(["split=group", "start_from=run:first"])
+    with pytest.raises(FkdError, match=r"learnt from faces of drawn .*--set data=drawn\)"):
+        find_start(likewise.with_settings(["data=drawn+others"]))
+    assert find_start(likewise)
+
+
+@pytest.mark.parametrize("split", ["fold=-1", "split_seed=3", "test_share=0.5"])
+def test_weights_may_go_on_to_learn_from_what_they_held_out_and_settings_without_effect_may_differ(split):
+    weights = train("first")
+    config = CONFIG.with_settings([split, "start_from=run:first"])
+    assert find_start(config)
+    masks = split_faces(drawn_faces(), config)
+    learnt = seen_in_training(read_card(weights.weights), drawn_faces())
+    assert learnt.any() and not (learnt & masks["test"]).any()
+    assert not (split_faces(drawn_faces(), CONFIG)["train"] & (masks["validation"] | masks["test"])).any()
+
+
+def test_what_weights_of_all_faces_have_learnt_is_not_held_out_later():
+    train("first", "fold=-1")
+    with pytest.raises(FkdError, match=r"--set fold=-1\)"):
+        find_start(CONFIG.with_settings(["fold=0", "start_from=run:first"]))
 
 
 def test_weights_that_cannot_be_started_from_are_one_sentence():

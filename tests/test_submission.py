@@ -1,6 +1,7 @@
 """Kaggle's submission from a small test.zip and IdLookupTable.csv."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -43,8 +44,8 @@ def write_lookup(root, asked, header="RowId,ImageId,FeatureName,Location"):
     (root / "IdLookupTable.csv").write_text("\n".join(lines) + "\n")
 
 
-def save(root, recipe="mean-shape", name="kaggle15"):
-    config = get_recipe(recipe)
+def save(root, recipe="mean-shape", name="kaggle15", **changes):
+    config = dataclasses.replace(get_recipe(recipe), **changes)
     network = create_model("mean_shape", 15, 96)
     with torch.no_grad():
         network.shape_norm.copy_(torch.from_numpy(SHAPE_NORM))
@@ -128,8 +129,9 @@ def test_files_that_do_not_fit_are_one_sentence(folder, tmp_path, capsys, damage
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_weights_of_other_pictures_are_refused(folder, tmp_path, capsys):
-    save(tmp_path / "weights", recipe="heatmap68", name="other")
+@pytest.mark.parametrize("changes", [{"data": "synthetic15"}, {"whole_picture": False}])
+def test_weights_of_other_pictures_are_refused(folder, tmp_path, capsys, changes):
+    save(tmp_path / "weights", name="other", **changes)
     assert main(["submit", "--weights", "other", "--out", str(tmp_path / "out.csv")]) == 1
     assert "other was not trained on Kaggle's pictures" in capsys.readouterr().err
 

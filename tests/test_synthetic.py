@@ -150,7 +150,8 @@ def test_portrait_dataset_shows_twice_the_tight_box():
     assert len(set(faces.groups)) == 3
     assert faces.groups[0] == faces.groups[1] != faces.groups[2]
     assert faces.rows[3] == "synthetic_000003"
-    assert set(faces.sources) == set(faces.published_split) == {"synthetic"}
+    assert set(faces.sources) == {faces.name}, "as of every source, by the name that loads it"
+    assert set(faces.published_split) == {"synthetic"}
 
 
 def test_a_shorter_dataset_is_the_start_of_a_longer_one():

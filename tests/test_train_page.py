@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 import time
-from dataclasses import replace
+from collections.abc import Hashable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from fkd.augment import Augmentation
+from fkd.data.notes import notes_path
 from fkd.errors import FkdError
+from fkd.evaluation.leaderboard import Row
 from fkd.lock import FileLock
 from fkd.paths import PROJECT_ROOT
+from fkd.progress import report
 from fkd.training import launch
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.training.devices import Gpu, title_of
@@ -20,7 +27,7 @@ from fkd.training.recipes import RECIPES, changes_from_recipe, get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue, read_waiting
 from fkd.ui import work
-from fkd.ui.train import keys, setup
+from fkd.ui.train import keys, setup, table
 from fkd.weights import find_weights, list_run_weights
 from tests.train_page import PATIENCE_S, furnish, open_page
 
@@ -65,7 +72,7 @@ def test_start_writes_the_run_that_the_command_line_would(places: Path) -> None:
     app = fill_in(open_page())
     field(app, "number_input", "Epochs").set_value(7).run()
     field(app, "number_input", "Rotation (°)").set_value(12.5).run()
-    field(app, "text_input", "Model args").set_value('{"widths": [4]}').run()
+    field(app, "text_input", "Network's arguments").set_value('{"widths": [4]}').run()
     command = app.code[0].value
     press(app, "Start")
     (name, device) = read_waiting()[0]
@@ -97,6 +104,18 @@ def test_start_takes_what_stands_in_the_fields_when_it_is_pressed() -> None:
     assert [view.name for view in launch.view_all()] == ["second"]
 
 
+def test_what_changes_the_faces_to_learn_from_has_them_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "turn_to", lambda place, key: False)
+    monkeypatch.setattr(work, "ensure", lambda key, title, count: None)
+    config = replace(get_recipe("mlp"), data="few", notes=True)
+    keys_of_counts = [setup._begin_counting(config), setup._begin_counting(replace(config, whole_picture=False))]
+    notes_path("few").parent.mkdir(parents=True, exist_ok=True)
+    notes_path("few").write_text("row,source,note\n")
+    keys_of_counts.append(setup._begin_counting(config))
+    assert len(set(keys_of_counts)) == 3
+    assert setup._begin_counting(replace(config, epochs=2)) == keys_of_counts[-1]
+
+
 def test_a_start_that_cannot_be_is_not_made_up_for_later() -> None:
     app = AppTest.from_function(_page_with_a_button_that_goes, default_timeout=PATIENCE_S).run()
     app.text_input[0].set_value("bad")
@@ -125,6 +144,22 @@ def test_the_form_gives_back_what_it_was_filled_with(recipe: str) -> None:
     press(app, "Start")
     stored = TrainConfig.from_dict(RunFolder.open(f"{recipe}-1").read_config())
     assert stored == replace(get_recipe(recipe), data="few")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "label", "changes"),
+    [
+        ("ibug68", "Rotation (°)", {"augmentation": replace(get_recipe("ibug68").augmentation, rotation_deg=12.5)}),
+        ("mlp", "Averaging (EMA)", {"ema": 0.998}),
+    ],
+)
+def test_a_fraction_is_taken_where_the_recipe_has_a_whole_number(recipe: str, label: str, changes: dict) -> None:
+    app = fill_in(open_page(), recipe)
+    (value,) = [getattr(value, "rotation_deg", value) for value in changes.values()]
+    field(app, "number_input", label).set_value(value).run()
+    press(app, "Start")
+    stored = TrainConfig.from_dict(RunFolder.open(f"{recipe}-1").read_config())
+    assert stored == replace(get_recipe(recipe), data="few", **changes)
 
 
 def test_every_setting_has_a_field_once() -> None:
@@ -187,33 +222,112 @@ def test_the_data_that_another_page_chose_stay_with_other_recipes_for_their_poin
     assert field(app, "multiselect", "Data").value == ["synthetic68"]
 
 
-def test_without_data_rendered_faces_are_offered(places: Path) -> None:
-    app = open_page(recipe="heatmap68")
+def test_without_data_synthetic_faces_are_offered() -> None:
+    app = open_page(recipe="ibug68")
     assert field(app, "multiselect", "Data").value == ["synthetic68"]
-    assert any("youtube_faces" in info.value for info in app.info)
+    (told,) = [info.value for info in app.info if "portraits68" in info.value]
+    assert "youtube_faces and portraits68, are not in" in told
+    assert "fetches youtube_faces and imports portraits68 from files" in told  # nobody can fetch the latter there
 
 
 def test_bad_settings_are_one_sentence_and_cannot_be_started() -> None:
     app = fill_in(open_page())
-    field(app, "text_input", "Model args").set_value("{widths").run()
+    field(app, "text_input", "Network's arguments").set_value("{widths").run()
     assert any("takes an object as JSON" in error.value for error in app.error)
-    assert not [button for button in app.button if button.label == "Start"]
-    field(app, "text_input", "Model args").set_value("{}").run()
+    assert all(button.disabled for button in app.button if button.label == "Start")
+    field(app, "text_input", "Network's arguments").set_value("{}").run()
     field(app, "multiselect", "Data").set_value(["few", "synthetic68"]).run()
     assert any("different points" in error.value for error in app.error)
     field(app, "multiselect", "Data").set_value([]).run()
     assert any("Choose the data" in error.value for error in app.error)
 
 
+def start_button(app: AppTest):
+    (button,) = [button for button in app.button if button.label == "Start"]
+    return button
+
+
 @pytest.mark.parametrize(("name", "told"), [("taken", "already"), ("../out", "cannot name a run"), ("", "cannot name")])
-def test_a_name_that_will_not_do_is_told_at_start(name: str, told: str, places: Path) -> None:
+def test_a_name_that_will_not_do_is_told_at_once(name: str, told: str, places: Path) -> None:
     make("taken", "finished")
     app = fill_in(open_page())
-    field(app, "text_input", "Name of the run").set_value(name).run()
-    press(app, "Start")
+    assert not start_button(app).disabled
+    field(app, "text_input", "Name of the run").set_value(name)
+    press(app, "Start")  # within a moment of typing
     assert any(told in error.value for error in app.error)
+    app.run()
+    assert start_button(app).disabled
+    assert any(told in text.value for text in app.markdown)
     assert read_waiting() == []
     assert not (places / "out").exists()
+
+
+def test_a_training_can_start_from_the_weights_there_are_and_no_other_file(places: Path) -> None:
+    folder = make("old", "finished")
+    for file in (folder.weights, folder.path / "epoch-0010.safetensors"):
+        file.write_bytes(b"weights")
+    start_from = field(fill_in(open_page()), "selectbox", "Start from weights")
+    assert (start_from.value, start_from.options) == ("", ["None", "run:old", "run:old@10"])
+
+
+def test_weights_that_cannot_be_started_from_are_told_and_use_no_name_up(places: Path) -> None:
+    make("old", "finished").weights.write_bytes(b"nonsense")
+    app = fill_in(open_page())
+    field(app, "selectbox", "Start from weights").set_value("run:old").run()
+    press(app, "Start")
+    assert any("are damaged or not fkd's" in error.value for error in app.error)
+    assert read_waiting() == []
+    assert [path.parent.name for path in (places / "runs").glob("*/config.json")] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "bad", "good"),
+    [
+        ("number_input", "Epochs", 0, 5),
+        ("number_input", "Rotation (°)", 181.0, 10.0),
+        ("text_input", "Network's arguments", "{widths]", "{}"),
+    ],
+)
+def test_a_setting_that_will_not_do_is_told_below_its_row(kind: str, label: str, bad: object, good: object) -> None:
+    app = fill_in(open_page())
+    field(app, "text_input", "Name of the run").set_value("typed").run()
+    field(app, kind, label).set_value(bad).run()
+    (told,) = [text.value for text in app.markdown if text.value.startswith(":red")]
+    assert label in told
+    assert re.search(r"(?<!\\)\](?!\]?$)", told) is None  # no bracket of the sentence ends its colour
+    assert start_button(app).disabled
+    field(app, kind, label).set_value(good).run()
+    assert not start_button(app).disabled
+    assert field(app, "text_input", "Name of the run").value == "typed"
+
+
+def test_after_a_start_another_name_is_suggested() -> None:
+    app = fill_in(open_page())
+    field(app, "text_input", "Name of the run").set_value("typed").run()
+    press(app, "Start")
+    app.segmented_control(key=keys.VIEW).set_value(keys.NEW).run()
+    assert field(app, "text_input", "Name of the run").value == "mlp-1"
+
+
+def test_fields_without_effect_cannot_be_filled_in() -> None:
+    app = fill_in(open_page())
+    assert field(app, "number_input", "Spread of heatmaps").disabled
+    assert field(app, "number_input", "Share for testing").disabled
+    assert not field(app, "number_input", "Fold").disabled
+    field(app, "selectbox", "Held out as test").set_value("group")
+    field(app, "selectbox", "Network").set_value("heatmap").run()
+    assert not field(app, "number_input", "Spread of heatmaps").disabled
+    assert not field(app, "number_input", "Share for testing").disabled
+    assert field(app, "number_input", "Fold").disabled
+
+
+def test_fields_depend_on_others_of_their_form() -> None:
+    for settings in (TrainConfig, Augmentation):
+        known = {item.name: item for item in fields(settings)}
+        for item in known.values():
+            if item.metadata["only"] is not None:
+                other, values = item.metadata["only"]
+                assert set(values) < set(known[other].metadata["choices"])
 
 
 def test_recipes_tell_what_they_reach(places: Path) -> None:
@@ -224,6 +338,23 @@ def test_recipes_tell_what_they_reach(places: Path) -> None:
     (places / "results" / "mlp.json").write_text(json.dumps(stored))
     caption = open_page().radio(key=keys.RECIPE).proto.captions[list(RECIPES).index("mlp")]
     assert f"{stored['measured']['kaggle']['metrics']['rmse_px']:.2f} px" in caption
+
+
+def test_recipes_are_told_by_figures_of_the_same_faces() -> None:
+    def row(recipe: str, data: str, nme: float) -> Row:
+        known = {"recipe": recipe, "data": data, "nme": nme}
+        return Row(**{item.name: known.get(item.name) for item in fields(Row)})
+
+    rows = [
+        row("ibug68", "portraits68", 3.3),
+        row("ibug68", "youtube_faces", 3.7),
+        row("ibug68", "youtube_faces", 3.6),
+        row("ibug68", "elsewhere", 1.0),
+        row("heatmap68", "youtube_faces", 3.8),
+        row("mlp", "youtube_faces", 1.0),  # of a run with other data than the recipe's
+        row("forgotten", "kaggle", 1.0),
+    ]
+    assert setup.best_by_recipe(rows) == {"ibug68": rows[2], "heatmap68": rows[4]}
 
 
 def test_waiting_runs_are_reordered_and_cancelled() -> None:
@@ -238,6 +369,25 @@ def test_waiting_runs_are_reordered_and_cancelled() -> None:
     app.button(key="queue.cancel.two").click().run()
     assert [name for name, _ in read_waiting()] == ["one"]
     assert launch.view("two").state == "stopped"
+
+
+def test_the_queue_is_shown_where_runs_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    make("one", "waiting")
+    Queue("cpu").append("one")
+    monkeypatch.setattr(launch, "start_waiting", refuse)
+    app = open_page(view=keys.RUNS)
+    assert any("**one**" in text.value for text in app.markdown)
+    assert not app.error
+
+
+def test_a_run_that_becomes_unreadable_is_news_and_no_failure() -> None:
+    folder = make("damaged", "running")
+    (folder.path / "config.json").write_text("{")
+    assert table._view("damaged") is None
+    assert table._view("deleted") is None
 
 
 def test_what_can_be_done_follows_from_the_state() -> None:
@@ -283,6 +433,22 @@ def test_a_run_is_renamed_and_deleted_after_a_question(places: Path) -> None:
     assert (places / "runs" / "other").exists()
 
 
+@pytest.mark.parametrize("way", ["rename", "delete"])
+def test_a_promotion_is_not_told_of_the_next_run_of_that_name(way: str) -> None:
+    make("again", "finished")
+    work.begin(("promote", "again"), "The promotion", lambda: ("again", {"few": {"nme": 1.0}}))
+    while_under_way(("promote", "again"))
+    app = open_page(view=keys.RUNS, run="again")
+    assert len(app.success) == 1
+    if way == "delete":
+        press(app, "Delete")
+    else:
+        field(app, "text_input", "New name").set_value("other").run()
+    app.button(key=f"{way}.do").click().run()
+    make("again", "running")
+    assert not open_page(view=keys.RUNS, run="again").success
+
+
 def test_the_weights_of_a_run_can_be_chosen_by_its_name(places: Path) -> None:
     make("young", "finished").weights.write_bytes(b"weights")
     make("empty", "running")
@@ -296,21 +462,79 @@ def test_the_weights_of_a_run_can_be_chosen_by_its_name(places: Path) -> None:
             find_weights(name)
 
 
+def while_under_way(key: Hashable) -> None:
+    """Wait until work has ended."""
+    ends = time.monotonic() + PATIENCE_S
+    while work.is_under_way(key):
+        assert time.monotonic() < ends
+
+
+def _page_that_follows() -> None:
+    import streamlit as st
+
+    from fkd.ui import work
+
+    st.text(work.follow("key"))
+
+
+def followed() -> AppTest:
+    return AppTest.from_function(_page_that_follows).run()
+
+
 def test_work_that_fails_says_why_and_can_begin_again() -> None:
+    tries: list[str] = []
+
     def fail() -> None:
+        tries.append("failed")
         raise FkdError("No luck.")
 
     work.begin("key", "A try", fail)
-    ends = time.monotonic() + PATIENCE_S
-    while work.is_under_way("key"):
-        assert time.monotonic() < ends
-    work.ensure("key", "A try", lambda: pytest.fail("it has been tried"))
+    while_under_way("key")
+    work.ensure("key", "A try", fail)
+    while_under_way("key")
+    assert [error.value for error in followed().error] == ["No luck."]
+    assert tries == ["failed"]
     work.begin("key", "A try", lambda: "done")
-    while work.is_under_way("key"):
-        assert time.monotonic() < ends
-    assert work.follow("key") == "done"
+    while_under_way("key")
+    assert followed().text[0].value == "done"
     work.forget("key")
-    assert work.follow("key") is None
+    assert followed().text[0].value == "None"
+
+
+def test_work_that_fails_unforeseen_is_not_kept() -> None:
+    work.ensure("key", "A try", lambda: 1 / 0)
+    while_under_way("key")
+    assert followed().exception
+    work.ensure("key", "A try", lambda: "done")
+    while_under_way("key")
+    assert followed().text[0].value == "done"
+
+
+def _page_that_looks() -> None:
+    import streamlit as st
+
+    from fkd.ui import work
+
+    work.turn_to("place", st.text_input("Key"))
+
+
+def test_turning_away_stops_work_that_nobody_else_looks_at() -> None:
+    def last() -> None:
+        while not may_end.wait(0.01):
+            report("lasting", 0.5)
+
+    may_end = threading.Event()
+    one, other = (AppTest.from_function(_page_that_looks).run() for _ in range(2))
+    work.begin("shared", "Shared work", last)
+    try:
+        for session in (one, other):
+            session.text_input[0].set_value("shared").run()
+        one.text_input[0].set_value("else").run()
+        assert work.is_under_way("shared")
+        other.text_input[0].set_value("else").run()
+        assert not work.is_under_way("shared")
+    finally:
+        may_end.set()
 
 
 def test_devices_are_named_for_people() -> None:

@@ -127,6 +127,16 @@ def test_nothing_left_to_train_on_is_one_sentence(config, monkeypatch):
     assert "missing=mask" in json.loads((run.path / "status.json").read_text())["reason"]
 
 
+def test_validation_faces_that_cannot_be_measured_end_the_run_at_once(config, monkeypatch):
+    faces = tiny_dataset()
+    faces.points_px[split(faces, 0, 0.2)["validation"], faces.schema.normalising_pair[0]] = np.nan
+    monkeypatch.setitem(SOURCES, "tiny", lambda: faces)
+    run = start(config, "unmeasured")
+    with pytest.raises(FkdError, match="None of the validation faces has both outer eye corners"):
+        loop.train(config, run)
+    assert not run.read_metrics()
+
+
 def test_the_weights_of_a_run_load_and_carry_its_settings(config):
     run = start(config, "loads")
     loop.train(config, run)
@@ -623,7 +633,12 @@ class TestConfig:
         with pytest.raises(FkdError, match="There is a run 'once' already"):
             RunFolder.create("once")
 
-    @pytest.mark.parametrize("name", ["", "../elsewhere", ".hidden", "a/b"])
-    def test_a_name_cannot_leave_the_folder_of_runs(self, name):
-        with pytest.raises(FkdError, match="cannot name a run"):
+    @pytest.mark.parametrize("name", ["", "../elsewhere", ".hidden", "a/b", "a b", "-a", "a@1", "größer", "a\n"])
+    def test_a_new_name_is_of_letters_digits_and_little_else(self, name):
+        with pytest.raises(FkdError, match="cannot name a run; use letters"):
             RunFolder.create(name)
+
+    def test_a_run_with_a_name_from_elsewhere_can_be_opened(self):
+        run = RunFolder.create("a.b-c_1")
+        run.write_config({})
+        assert RunFolder.open(run.path.rename(run.path.with_name("a b")).name).read_config() == {}

@@ -9,11 +9,11 @@ from fkd.crop import tight_boxes
 from fkd.data.dataset import Dataset
 from fkd.data.synthetic import synthetic_dataset
 from fkd.disturb import DISTURBANCES
+from fkd.evaluation.evaluate import true_boxes
 from fkd.evaluation.trials import (
     LITTLE,
     boxes_without_face,
     disturbed,
-    face_boxes,
     held_share,
     jittered_boxes,
     paste_boxes,
@@ -67,7 +67,7 @@ def test_what_is_no_face_holds_less_than_a_third_of_one(faces: Dataset) -> None:
     trial = boxes_without_face(faces, 12)
     assert len(trial.rows) == len(trial.boxes_xyxy) == len(trial.kinds) == 12
     held = np.array(
-        [held_share(box, face_boxes(faces)[row]) for row, box in zip(trial.rows, trial.boxes_xyxy, strict=True)]
+        [held_share(box, true_boxes(faces)[row]) for row, box in zip(trial.rows, trial.boxes_xyxy, strict=True)]
     )
     assert (held < LITTLE).all()
     assert (held[trial.kinds == "background"] == 0).all() and (held[trial.kinds == "part"] > 0).all()

@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -209,6 +210,68 @@ def test_enormous_frames_are_turned_away(tmp_path: Path, monkeypatch: pytest.Mon
         video_info(path)
 
 
+def patched(path: Path, old: bytes, new: bytes) -> Path:
+    """A file with other bytes, as many, in the place of some."""
+    content = path.read_bytes()
+    assert old in content
+    assert len(old) == len(new)
+    path.write_bytes(content.replace(old, new))
+    return path
+
+
+def test_a_picture_that_nothing_can_decode_is_told(tmp_path: Path) -> None:
+    path = patched(write_clip(tmp_path / "clip.mkv"), b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XXX")
+    with pytest.raises(FkdError, match="is damaged or not a video that can be read"):
+        video_info(path)
+
+
+def test_sound_that_nothing_can_decode_is_none(tmp_path: Path) -> None:
+    path = patched(write_clip(tmp_path / "clip.mkv", sound=True), b"A_OPUS", b"A_XXXX")
+    assert not video_info(path).has_sound
+    assert len(rewrite(path, tmp_path / "drawn.mp4")) == 25
+
+
+@pytest.mark.parametrize("tag", [b"N/A", b"1:2", b"-00"])
+def test_a_length_that_is_none_is_not_believed(tmp_path: Path, tag: bytes) -> None:
+    path = patched(write_clip(tmp_path / "clip.mkv"), b"00:00:01.000", tag.ljust(12, b" "))
+    frames, damages = read_all(path)
+    assert (len(frames), damages) == (25, [])
+    assert video_info(path).duration_s == pytest.approx(1.0)
+
+
+def test_frames_that_are_enormous_with_square_pixels_are_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip(tmp_path / "wide.mp4", pixel_aspect=Fraction(4, 3))
+    monkeypatch.setattr(video, "MAX_PIXELS", 7000)
+    with pytest.raises(FkdError, match="128 x 64 pixels in a frame; scale it down"):
+        video_info(path)
+
+
+def test_a_frame_that_cannot_be_converted_is_damage_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the place to write to that is at fault."""
+    source = write_clip(tmp_path / "clip.mp4")
+    whole = video._Reader._decode
+
+    def fail(**_: object) -> np.ndarray:
+        raise av.error.InvalidDataError(1, "planted")
+
+    def unconvertible_at_first(reader):
+        decoded = whole(reader)
+        next(decoded)
+        yield SimpleNamespace(time=0.0, width=96, height=64, to_ndarray=fail)
+        yield from decoded
+
+    info, damages = video_info(source), list[str]()
+    monkeypatch.setattr(video._Reader, "_decode", unconvertible_at_first)
+    with open_video_writer(tmp_path / "drawn.mp4", info) as writer:
+        for time_s, image in read_frames(source, damages.append):
+            writer.write(time_s, image)
+    assert "24 frames up to" in damages[0]
+
+
 # Writing -------------------------------------------------------------------------------------------
 
 
@@ -252,6 +315,26 @@ def test_sound_goes_along(tmp_path: Path, ending: str) -> None:
     loud = loud / (1 if loud.dtype.kind == "f" else 32768)
     crossings = (np.diff(np.signbit(loud[4800:-4800])) != 0).sum() / 2 / (len(loud[4800:-4800]) / 48_000)
     assert crossings == pytest.approx(440, rel=0.03)
+
+
+@pytest.mark.parametrize("sound_hz", [4000, 192_000])
+def test_sound_that_aac_has_no_rate_for_goes_along(tmp_path: Path, sound_hz: int) -> None:
+    source = tmp_path / "talk.mkv"
+    with av.open(str(source), "w") as container:
+        picture = container.add_stream("mpeg4", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
+        track = container.add_stream("pcm_s16le", rate=sound_hz, layout="mono")
+        for number in range(25):
+            shown = av.VideoFrame.from_ndarray(corner_frame(), format="rgb24").reformat(format="yuv420p")
+            shown.pts, shown.time_base = number, Fraction(1, 25)
+            heard = av.AudioFrame.from_ndarray(np.zeros((1, sound_hz // 25), np.int16), format="s16", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = sound_hz, number * sound_hz // 25, Fraction(1, sound_hz)
+            container.mux([*picture.encode(shown), *track.encode(heard)])
+        container.mux([*picture.encode(), *track.encode(None)])
+    assert len(rewrite(source, tmp_path / "drawn.mp4")) == 25
+    with av.open(str(tmp_path / "drawn.mp4")) as container:
+        (sound,) = container.streams.audio
+        assert float(sound.duration * sound.time_base) == pytest.approx(1.0, abs=0.1)
 
 
 def test_sound_that_breaks_off_ends_and_the_picture_goes_on(tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def test_a_run_shows_its_best_figures_and_its_curves(root: Path) -> None:
     assert list(shown) == ["Best NME", "RMSE", "Best epoch", "Images/s", "Peak memory", "Trained for"]
     assert shown["Images/s"] == f"{np.median(known.at_epoch_ends('images_per_s')):,.0f}"
     assert f"{EPOCHS} of {EPOCHS} epochs" in texts(app)
+    watched = RunFolder.open("tiny").read_made_with()["split"]["validation"]
+    assert f"its {watched} validation faces" in texts(app)
     drawn = figures_of(app)
     assert [len(figure["data"]) for figure in drawn] == [3, 2, 2, 1]  # losses; NME; RMSE; learning rate; with stars
     np.testing.assert_allclose(drawn[1]["data"][0]["x"], range(1, EPOCHS + 1))
@@ -377,10 +379,20 @@ def test_an_address_opens_its_run_and_an_unknown_one_none(root: Path) -> None:
 @pytest.mark.parametrize(("epochs", "step"), [(2, 1), (300, None)])
 def test_epochs_are_marked_by_whole_numbers(epochs: int, step: int | None) -> None:
     known = as_history([{"epoch": i, "seconds": i / 10, "validation_nme": 1.0 / i} for i in range(1, epochs + 1)])
-    figures = [
-        curves.panel_figure({"a": known}, {"validation_nme": "NME"}, CurveView(over=over)) for over in (EPOCH, "time")
-    ]
-    assert [figure.layout.xaxis.dtick for figure in figures] == [step, None]
+    for over, dtick in ((EPOCH, step), ("time", None)):
+        figure = curves.panel_figure({"a": known}, {"validation_nme": "NME"}, CurveView(over=over))
+        curves.align([figure], over)
+        assert figure.layout.xaxis.dtick == dtick
+
+
+def test_the_same_epoch_stands_at_the_same_place_in_all_figures(root: Path) -> None:
+    """Losses are measured within the first epoch already, and errors at its end."""
+    RunFolder.open("tiny").append_metrics({"epoch": EPOCHS + 0.5, "step": 99, "train_loss": 1.0})
+    layouts = [figure["layout"] for figure in figures_of(show(one_run, "tiny"))]
+    (low, high), *others = [layout["xaxis"]["range"] for layout in layouts]
+    assert low < 1 and high > EPOCHS + 0.5
+    assert others == [[low, high]] * 3
+    assert len({(layout["margin"]["l"], layout["yaxis"]["automargin"]) for layout in layouts}) == 1
 
 
 def test_the_table_tells_how_far_a_running_run_is(root: Path) -> None:
@@ -442,6 +454,19 @@ def test_runs_are_compared_with_a_baseline_and_drawn_over_each_other(root: Path)
     assert [curve["name"] for curve in nme["data"] if "name" in curve] == names[::-1]  # in the order of choosing
     assert len({curve["line"]["color"] for curve in nme["data"] if "line" in curve}) == 2
     assert {"Differences as CSV", "Metrics as CSV"} <= downloads(app)
+
+
+def test_the_run_that_was_open_is_ticked_for_a_comparison_once(root: Path) -> None:
+    for name in ("first", "second"):
+        copy(root, name)
+    app = show(comparison_page, run="first")
+    assert app.session_state["train.compare.chosen"] == ["first"]
+    names = app.session_state["train.compare.names"]
+    select(app, "train.compare", names.index("tiny"))
+    assert app.session_state["train.compare.chosen"] == ["tiny"]  # it can be taken away
+    app.query_params["run"] = "second"
+    app.run()
+    assert app.session_state["train.compare.chosen"] == ["tiny", "second"]
 
 
 def test_parallel_coordinates_come_with_the_fourth_run(root: Path) -> None:

@@ -85,6 +85,15 @@ def test_unknown_weights_name_the_known_ones(shelf, name):
         load_model(name)
 
 
+def test_a_file_of_another_kind_is_told_from_a_name(shelf):
+    (shelf / "notes.md").write_text("no weights")
+    for name in (shelf / "notes.md", str(shelf / "notes.md")):
+        with pytest.raises(
+            FkdError, match=r"The file '.*notes.md' holds no weights; files that do end in .safetensors"
+        ):
+            load_model(name)
+
+
 def damage_truncated(path):
     path.write_bytes(path.read_bytes()[:-1000])
 

@@ -30,3 +30,14 @@ def points68_files(names=("ann_01.png", "bob_01.png"), delimiter=",", mark=""):
     picture = cv2.imencode(".png", rng.integers(0, 256, (120, 110, 3), dtype=np.uint8))[1].tobytes()
     files = {"faces.csv": (mark + "\n".join(lines)).encode()}
     return files | {f"pictures/{name}": picture for name in names}
+
+
+def pts_files(*pictures):
+    """The faces of `points68_files` as 300-W has them: a file of points beside each picture, pixels counted from 1."""
+    files, found = points68_files(pictures), {}
+    for row, picture in enumerate(pictures):
+        numbers = np.array(files["faces.csv"].decode().splitlines()[1 + row].split(",")[1:], float).reshape(-1, 2) + 1
+        lines = ["version: 1", "n_points: 68", "{", *(f"{x:.3f} {y:.3f}" for x, y in numbers), "}"]
+        found[picture.rsplit(".", 1)[0] + ".pts"] = "\n".join(lines).encode()
+        found[picture] = files[f"pictures/{picture}"]
+    return found

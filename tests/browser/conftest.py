@@ -8,12 +8,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from fkd.paths import PROJECT_ROOT
 from tests.conftest import find_chromium
@@ -49,7 +50,8 @@ def _is_up(url: str) -> bool:
 @contextmanager
 def serve(log_file: Path, port: int) -> Iterator[str]:
     """The app in a server of its own that nobody has visited yet; its address."""
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    server_options = ("--server.headless=true", f"--server.port={port}")
+    command = [sys.executable, "-X", "faulthandler", "-m", "streamlit", "run", "app.py", *server_options]
     with log_file.open("w") as log:
         server = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://localhost:{port}"
@@ -60,6 +62,7 @@ def serve(log_file: Path, port: int) -> Iterator[str]:
                 pytest.fail(f"The app did not start:\n{log_file.read_text()}")
             time.sleep(0.1)
         yield url
+        assert server.poll() is None, f"The app ended with {server.poll()}:\n{log_file.read_text()}"
     finally:
         server.terminate()
         server.wait(PATIENCE_S)
@@ -81,6 +84,31 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport]:
+    """Add to a failure what stood on the page, as nobody can look at it any more."""
+    report = yield
+    if report.when == "call" and report.failed and "page" in item.funcargs:
+        report.sections.append(("the page", _told(item.funcargs["page"])))
+    return report
+
+
+def _told(page: Page) -> str:
+    """A page's address, its connection to the server, and all text on it."""
+    try:
+        app = page.get_by_test_id("stApp")
+        states = [app.get_attribute(f"data-test-{state}-state", timeout=1000) for state in ("connection", "script")]
+        return f"{page.url}, {', '.join(map(str, states))}:\n{app.inner_text(timeout=1000)}"
+    except PlaywrightError as error:
+        return f"{page.url}: {error}"
+
+
+def assert_nothing_failed(page: Page) -> None:
+    """No traceback stands on a page, nor the sentence that the pages tell in place of one."""
+    assert page.get_by_test_id("stException").count() == 0
+    assert page.get_by_text("fkd cannot tell why").count() == 0
+
+
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A new window; whatever the test did in it, no traceback may stand there, and nothing else was asked."""
@@ -91,6 +119,6 @@ def page(chromium: Browser) -> Iterator[Page]:
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     yield page
-    assert page.get_by_test_id("stException").count() == 0
+    assert_nothing_failed(page)
     assert [url for url in asked if not url.startswith(("http://localhost:", "data:", "blob:"))] == []
     context.close()

@@ -155,6 +155,8 @@ def test_what_is_noted_outlasts_a_reload_and_comes_back_from_a_file(page: Page, 
     page.wait_for_function(f"Math.abs({FIRST_X} - {original}) < 1e-3")
 
     page.get_by_role("button", name="Notes").first.click()
+    # A file that is chosen while the opened dialog still makes the page run is lost.
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
     file = {"name": "kaggle_notes.csv", "mimeType": "text/csv", "buffer": exported}
     page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files([file])
     expect(noted).to_be_visible()

@@ -16,7 +16,7 @@ from tests.drawn import write_noise_faces
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS = 120_000  # a server's first visitor waits until synthetic faces are drawn, and training needs a worker
-SETTINGS = {"Epochs": "2", "Batch size": "8", "Validation share": "0.3"}
+SETTINGS = {"Epochs": "2", "Batch size": "8", "Share for validation": "0.3"}
 
 
 @pytest.fixture(scope="module", autouse=True)

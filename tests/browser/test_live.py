@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, TimeoutError, expec
 
 from fkd.schema import IBUG68
 from fkd.video import read_frames
-from tests.browser.conftest import FLAGS, PATIENCE_S, free_port, serve
+from tests.browser.conftest import FLAGS, PATIENCE_S, assert_nothing_failed, free_port, serve
 from tests.clips import moving_face, write_y4m
 from tests.conftest import find_chromium
 
@@ -103,7 +103,7 @@ def window(camera: Browser) -> Iterator[Callable[[], Page]]:
 
     yield open_window
     for page in pages:
-        assert page.get_by_test_id("stException").count() == 0
+        assert_nothing_failed(page)
         page.context.close()
 
 

@@ -29,7 +29,7 @@ PATIENCE_S = 180
 PATIENCE_MS = 1000 * PATIENCE_S
 GOES_ON = re.compile(r"Epoch [\d,]+ of 10000")
 # So many epochs that no machine finishes them meanwhile.
-SETTINGS = {"Epochs": "10000", "Batch size": "8", "Validation share": "0.3"}
+SETTINGS = {"Epochs": "10000", "Batch size": "8", "Share for validation": "0.3"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,8 +82,8 @@ def fill_the_form(page: Page, url: str, name: str) -> None:
         box = page.get_by_role("spinbutton", name=label, exact=True)
         box.fill(value)
         box.press("Enter")
-    page.get_by_role("textbox", name="Model args").fill('{"widths": [4]}')
-    page.get_by_role("textbox", name="Model args").press("Enter")
+    page.get_by_role("textbox", name="Network's arguments").fill('{"widths": [4]}')
+    page.get_by_role("textbox", name="Network's arguments").press("Enter")
     expect(page.get_by_text('model_args={"widths":[4]}', exact=True)).to_be_visible()
     page.get_by_role("textbox", name="Name of the run").fill(name)  # which Start takes, without a key or a wait
 
@@ -131,6 +131,9 @@ def test_two_runs_started_at_once_train_one_after_the_other(chromium: Browser, p
     (trains,) = {"a", "b"} - {waits}
     expect(page.get_by_text(f"{waits} · number 1 for cpu")).to_be_visible()
     expect(second.get_by_text(f"{waits} · number 1 for cpu")).to_be_visible()
+    second.locator(f".st-key-queue-open-{waits} button").click()
+    expect(second.get_by_role("heading", name=waits, exact=True)).to_be_visible()
+    expect(second).to_have_url(re.compile(f"run={waits}"))
     second.context.close()
     launch.stop(trains)
     wait_for(lambda: launch.view(waits).state == "running")  # the worker that ended has started it

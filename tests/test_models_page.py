@@ -1,0 +1,68 @@
+"""What the choices of the Models page make of each other, from stored results, without a browser and any face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from fkd.evaluation.standing import standing
+from fkd.paths import PROJECT_ROOT
+from fkd.ui.models import board, worst
+from fkd.weights import list_weights
+
+ON_TWO, OTHER = "ibug68", "kaggle15"
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page as on a machine that has every dataset."""
+    monkeypatch.setenv("FKD_DATA", str(tmp_path))
+    measured = [data for name in list_weights() for data in standing(name)]
+    monkeypatch.setattr(
+        worst, "available_names", lambda: list(dict.fromkeys(["synthetic68", "synthetic15", *measured]))
+    )
+    monkeypatch.setattr(worst, "signature", lambda name: name)
+    page = AppTest.from_file(str(PROJECT_ROOT / "pages" / "models.py"), default_timeout=60)
+    page.session_state["frame.is_up"] = True
+    return page
+
+
+def choices(app: AppTest) -> tuple[str, str, str]:
+    """The weights, the dataset whose figures are shown, and the one for the worst faces."""
+    assert not app.exception
+    weights, faces = app.selectbox
+    asked = [control.value for control in app.segmented_control if control.label == "Measured on"]
+    (only, *_) = standing(weights.value)
+    return weights.value, (asked or [only])[0], faces.value
+
+
+def test_the_details_follow_the_dataset_of_the_board(app: AppTest) -> None:
+    first, second = standing(ON_TWO)
+    assert choices(app.run()) == (ON_TWO, first, first)
+    for data in (second, first):
+        app.segmented_control(key="board").set_value(data).run()
+        assert choices(app) == (ON_TWO, data, data)
+    (data,) = standing(OTHER)
+    app.segmented_control(key="board").set_value(data).run()
+    assert choices(app) == (OTHER, data, data)
+    app.selectbox[0].set_value(ON_TWO).run()  # others can be chosen all the same
+    assert choices(app) == (ON_TWO, first, first)
+    app.segmented_control(key="board").set_value(board.EVERY).run()
+    assert choices(app) == (ON_TWO, first, first)
+
+
+def test_the_worst_faces_follow_the_dataset_that_was_chosen(app: AppTest) -> None:
+    _, second = standing(ON_TWO)
+    app.run()
+    app.segmented_control[1].set_value(second).run()
+    assert choices(app) == (ON_TWO, second, second)
+
+
+def test_an_address_with_a_dataset_begins_with_weights_measured_on_it(app: AppTest) -> None:
+    (data,) = standing(OTHER)
+    app.query_params["board"] = data
+    assert choices(app.run()) == (OTHER, data, data)
