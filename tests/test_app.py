@@ -211,6 +211,33 @@ def test_what_nobody_foresaw_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPat
     assert "no idea" not in error.value
 
 
+def a_page_with_a_live_picture() -> None:
+    from fkd.ui import sources
+
+    sources.choose_source()
+    sources.offer_source("Take a still photo", sources.CAMERA, ":material/photo_camera:")
+
+
+def test_a_button_counts_though_a_live_picture_brings_back_the_source_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("fkd.ui.sources.time.monotonic", lambda: now_s)
+    app = AppTest.from_function(a_page_with_a_live_picture).run()
+
+    def choose(source: str) -> str:
+        return app.segmented_control(key="source").set_value(source).run().segmented_control(key="source").value
+
+    assert choose("Live") == "Live"
+    press(app, "Take a still photo")
+    assert app.segmented_control(key="source").value == "Camera"
+    assert choose("Live") == "Camera", "the browser had not heard of it yet"
+    now_s += 2
+    assert choose("Live") == "Live", "somebody chose it"
+    press(app, "Take a still photo")
+    assert choose("Photos") == "Photos"
+    press(app, "Take a still photo")
+    assert choose("Photos") == "Photos", "only a live picture tells anything by itself"
+
+
 def test_photos_are_not_written_to_disk(app: AppTest) -> None:
     press(app, "Try the sample photo")
     app.segmented_control(key="source").set_value("Photos").run()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 import streamlit as st
 
 from fkd.ui.photos import Photo, sample_photo
@@ -12,11 +15,33 @@ FILES, CAMERA, LIVE, VIDEO, SAMPLE = "Photos", "Camera", "Live", "Video", "Sampl
 _ONE_ROW = f"""<style>@media (max-width: 430px) {{
     .st-key-{SOURCE} button {{ padding-inline: calc((100vw - 272px) / 10); }}
 }}</style>"""
+_ASKED = "source.asked"
+_HEARD_WITHIN_S = 1.0
 PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+
+
+@dataclass
+class _Asked:
+    """What a button has asked for, until the browser must have heard of it.
+
+    Attributes:
+        source: what is to be shown, or None.
+        before: what was chosen when the button was drawn.
+        answered_s: when it was first chosen, or None.
+    """
+
+    source: str | None = None
+    before: str | None = None
+    answered_s: float | None = None
+
+    def ask(self, source: str, before: str) -> None:
+        """Note a click. Without `st.session_state`: whoever touches that in a callback may be cut short."""
+        self.source, self.before, self.answered_s = source, before, None
 
 
 def choose_source() -> str:
     """The switch between the sources, which the address names: the chosen one."""
+    _choose_what_was_asked()
     # What a button has chosen is the value already; a default beside it would be a second one.
     default = None if SOURCE in st.session_state else FILES
     st.html(_ONE_ROW)
@@ -48,9 +73,30 @@ def offer_source(label: str, source: str, icon: str, primary: bool = False) -> b
         label,
         type="primary" if primary else "secondary",
         icon=icon,
-        on_click=st.session_state.update,
-        args=({SOURCE: source},),
+        on_click=_asked().ask,
+        args=(source, st.session_state.get(SOURCE, FILES)),
     )
+
+
+def _asked() -> _Asked:
+    return st.session_state.setdefault(_ASKED, _Asked())
+
+
+def _choose_what_was_asked() -> None:
+    """Choose what a button has asked for, once more if a live picture brings back what was chosen before.
+
+    The browser sends the state of all fields with whatever it sends. What a live picture tells of its connection may
+    cross the answer to a click, and so comes with the field as it stood before.
+    """
+    asked, now_s = _asked(), time.monotonic()
+    if asked.source is None:
+        return
+    if asked.answered_s is None:
+        asked.answered_s, st.session_state[SOURCE] = now_s, asked.source
+    elif now_s - asked.answered_s > _HEARD_WITHIN_S:
+        asked.source = None
+    elif asked.before == LIVE == st.session_state.get(SOURCE):
+        st.session_state[SOURCE] = asked.source
 
 
 def _from_files() -> list[Photo]:
