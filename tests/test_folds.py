@@ -43,7 +43,7 @@ def stored(n=20):
     rng = np.random.default_rng(0)
     errors = FaceErrors(rng.uniform(0, 4, (n, 15)), rng.uniform(30, 60, n), rng.random(n) < 0.5)
     errors.errors_px[3, 2] = np.nan
-    about = {"name": "tiny", "schema": "kaggle15", "data": ["a", "b"]}
+    about = {"name": "tiny", "schema": "kaggle15", "data": ["a", "b"], "runs": {str(fold): "" for fold in range(5)}}
     return FoldErrors(errors, (np.arange(n) % 5).astype(np.uint8), (np.arange(n) >= 10).astype(np.uint8), about)
 
 
@@ -155,10 +155,46 @@ def test_a_stopped_training_is_gone_on_with(monkeypatch, capsys):
     monkeypatch.setattr(loop.Trainer, "_finish_epoch", stop_after_one)
     assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 1
     assert "tiny-fold1 was stopped; the same command goes on" in capsys.readouterr().err
-    assert not folds_path("tiny").exists()
+    assert read_folds("tiny").missing == [1, 2, 3, 4]
+    assert main(["evaluate", "--weights", str(path), "--folds", "5"]) == 1, "one fold has no deviation"
     monkeypatch.setattr(loop.Trainer, "_finish_epoch", finish)
     assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 0
     assert [epoch["epoch"] for epoch in RunFolder.open("tiny-fold1").read_epochs()] == [1, 2, 3]
+
+
+def test_what_has_been_measured_is_kept_without_its_runs_until_all_is(monkeypatch, capsys):
+    command = ["evaluate", "--weights", str(train("tiny").weights), "--folds", "5"]
+    real_train = loop.train
+
+    def stops_at_fold_3(config, *rest, **options):
+        if config.fold == 3:
+            raise loop.Stopped
+        real_train(config, *rest, **options)
+
+    monkeypatch.setattr(loop, "train", stops_at_fold_3)
+    with pytest.raises(loop.Stopped):
+        main([*command, "--retrain"])
+    first = read_folds("tiny")
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "mean ± deviation over 3 folds" in told.out and "fold 3 and 4 is still to be measured" in told.err
+
+    for fold in (1, 2):
+        shutil.rmtree(runs_root() / f"tiny-fold{fold}")
+    begun = []
+    monkeypatch.setattr(loop, "train", lambda config, *a, **o: (begun.append(config.fold), real_train(config, *a, **o)))
+    assert main([*command, "--retrain"]) == 0
+    found = read_folds("tiny")
+    assert begun == [3, 4] and not found.missing and len(found.by_fold("drawn")) == 5
+    for part, whole in zip(first.by_fold("drawn"), found.by_fold("drawn"), strict=False):
+        assert part == whole
+
+    shutil.rmtree(runs_root() / "tiny-fold4")
+    monkeypatch.setattr(loop, "train", stops_at_fold_3)
+    shutil.rmtree(runs_root() / "tiny-fold3")
+    with pytest.raises(loop.Stopped):
+        main([*command, "--retrain"])
+    assert not read_folds("tiny").missing, "only a whole file takes the place of a whole one"
 
 
 def test_a_run_of_the_name_with_other_settings_is_not_taken_and_told_before_any_training(capsys):

@@ -142,7 +142,7 @@ def _save(path: Path, figure_rgb_u8: Any) -> None:
 
 
 def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from fkd.evaluation.folds import folds_of, measure_folds, write_folds
+    from fkd.evaluation.folds import folds_of, folds_path, measure_folds
 
     for name in args.weights:
         _check_data(name, args.data or [])
@@ -150,10 +150,13 @@ def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
     for name in args.weights:
         found = measure_folds(name, args.device) if args.retrain else folds_of(name)
         if args.retrain:
-            print(f"wrote {write_folds(found)}")
+            print(f"wrote {folds_path(found.about['name'])}")
         for data in args.data or found.about["data"]:
             results.append(_fold_result(name, data, found))
             print(describe_folds(results[-1]), flush=True)
+        if found.missing:
+            left = " and ".join(map(str, found.missing))
+            print(f"{name}: fold {left} is still to be measured; --retrain goes on with it", file=sys.stderr)
     return results
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fkd.data import is_drawn
 from fkd.data.kaggle import SIDE
-from fkd.data.splits import BY_FOLD
+from fkd.data.splits import BY_FOLD, FOLDS
 from fkd.disturb import DISTURBANCES, Disturbance
 from fkd.evaluation.assessment import Assessment, find_assessment, measure_command
 from fkd.evaluation.leaderboard import Row, rows_of, train_command
@@ -141,8 +141,9 @@ _COLUMNS = {
 def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None) -> list[list[str]]:
     """Overall figures, then NME by group and by keypoint."""
     folds = max(of.folds for of in reached.values())
+    which = f"{folds} folds" if folds == FOLDS else f"{folds} of {FOLDS} folds, the others not being measured yet"
     several = (
-        f"Mean ± standard deviation over {folds} folds: each face was predicted by a network trained without its "
+        f"Mean ± standard deviation over {which}: each face was predicted by a network trained without its "
         "person or cluster of near-duplicates. These weights are the network of the fold that they hold out. The "
         "detector's boxes were measured on that fold."
     )

@@ -5,6 +5,7 @@
 
 The weights themselves stand for the fold they were trained without; the other four networks are runs
 `<name>-fold1` and so on, trained with the same settings. The file holds errors, no pictures and no names.
+It is written after each fold, so that an unfinished one can be gone on with elsewhere, without the runs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from fkd.data import load_dataset
+from fkd.data.dataset import Dataset
 from fkd.data.splits import BY_FOLD, FOLDS, fold_of
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import predict_dataset, training_config
@@ -41,7 +43,9 @@ class FoldErrors:
         errors: of n faces, in the order of the dataset.
         folds: (n,) uint8: the fold of each face, and so the network that predicted it.
         sources: (n,) uint8: the dataset each face comes from, an index into `about["data"]`.
-        about: name, schema, data and its fingerprint, configuration, runs and versions.
+        about: name, schema, data and its fingerprint, configuration, runs by fold and versions.
+
+    Faces of a fold that has no run yet have no errors.
     """
 
     errors: FaceErrors
@@ -53,6 +57,20 @@ class FoldErrors:
     def schema(self) -> Schema:
         """Which points they are."""
         return get_schema(self.about["schema"])
+
+    @property
+    def missing(self) -> list[int]:
+        """Folds that have not been measured yet."""
+        return [fold for fold in np.unique(self.folds).tolist() if str(fold) not in self.about["runs"]]
+
+    def with_fold(self, fold: int, run: str, errors: FaceErrors) -> FoldErrors:
+        """With the errors of the faces of one fold, which a run has made."""
+        here = self.folds == fold
+        parts = {name: part.copy() for name, part in vars(self.errors).items()}
+        for name, part in parts.items():
+            part[here] = getattr(errors, name)
+        runs = {**self.about["runs"], str(fold): run}
+        return dataclasses.replace(self, errors=FaceErrors(**parts), about={**self.about, "runs": runs})
 
     def by_fold(self, data: str) -> list[dict[str, Any]]:
         """The metrics of each fold on the faces of one dataset that have every label, as `summarise` gives them."""
@@ -86,9 +104,9 @@ def folds_of(name_or_path: str | Path) -> FoldErrors:
 
 
 def find_folds(card: Card) -> FoldErrors | None:
-    """The stored errors of weights; None where there are none, or they are of other settings."""
+    """The stored errors of weights; None where there are none of several folds, or they are of other settings."""
     found = read_folds(card.name)
-    if found is None:
+    if found is None or len(found.about["runs"]) < 2:
         return None
     config = {key: value for key, value in card.training.get("config", {}).items() if key != "fold"}
     stored = {key: value for key, value in found.about["config"].items() if key in config}
@@ -127,6 +145,9 @@ def write_folds(found: FoldErrors) -> Path:
 def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     """Predict every face with the network that did not see it, after training the networks that are missing.
 
+    What is stored is replaced after each fold, but a whole file only by a whole one. An unfinished file of the same
+    settings and faces is gone on with.
+
     Args:
         weights: as `--weights` names them, trained without one fold.
         device: what the others are trained on.
@@ -139,33 +160,49 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     config = training_config(model.card)
     if config is None or config.split != BY_FOLD or config.fold < 0:
         raise FkdError(f"{model.card.name} was not trained without a fold of five, so four more folds say nothing.")
-    dataset, names = load_dataset(config.data), config.data.split("+")
-    folds = fold_of(dataset.groups)
-    sources = np.array([names.index(source) for source in dataset.sources], np.uint8)
+    dataset = load_dataset(config.data)
+    stored, found = read_folds(model.card.name), _nothing_measured(model.card.name, config, dataset)
+    if stored is not None and stored.missing and _are_alike(stored, found):
+        found = stored
     others = {
         fold: (f"{model.card.name}-fold{fold}", dataclasses.replace(config, fold=fold))
-        for fold in np.unique(folds).tolist()
+        for fold in np.unique(found.folds).tolist()
         if fold != config.fold
     }
     for name, other in others.values():  # all of them before the first is trained
         _check_run(name, other)
-    predicted_px = np.full(dataset.points_px.shape, np.nan, np.float32)
-    runs = {}
-    for fold in np.unique(folds).tolist():
+    for fold in np.unique(found.folds).tolist():
+        if fold in others and fold not in found.missing and not _exists(others[fold][0]):
+            continue
         network = _trained(*others[fold], device) if fold in others else model
-        runs[str(fold)] = network.card.training.get("run", network.card.name)
-        predicted_px[folds == fold] = predict_dataset(network, dataset.subset(folds == fold))
+        faces = dataset.subset(found.folds == fold)
+        errors = FaceErrors.measure(predict_dataset(network, faces), faces.points_px, faces.schema)
+        found = found.with_fold(fold, network.card.training.get("run", network.card.name), errors)
+        if stored is None or stored.missing or not found.missing:
+            write_folds(found)
+    return found
+
+
+def _nothing_measured(name: str, config: TrainConfig, dataset: Dataset) -> FoldErrors:
+    n, k = dataset.points_px.shape[:2]
+    data = config.data.split("+")
     about = {
-        "name": model.card.name,
+        "name": name,
         "schema": dataset.schema.name,
-        "data": names,
+        "data": data,
         "data_hash": fingerprint(dataset),
         "config": {key: value for key, value in config.as_dict().items() if key != "fold"},
-        "runs": runs,
+        "runs": {},
         "versions": versions(),
     }
-    errors = FaceErrors.measure(predicted_px, dataset.points_px, dataset.schema)
-    return FoldErrors(errors, folds.astype(np.uint8), sources, about)
+    errors = FaceErrors(np.full((n, k), np.nan, np.float32), np.full(n, np.nan, np.float32), np.zeros(n, bool))
+    sources = np.array([data.index(source) for source in dataset.sources], np.uint8)
+    return FoldErrors(errors, fold_of(dataset.groups).astype(np.uint8), sources, about)
+
+
+def _are_alike(one: FoldErrors, other: FoldErrors) -> bool:
+    """Whether both are of the same settings and faces."""
+    return all(one.about[key] == other.about[key] for key in ("config", "data_hash"))
 
 
 def _check_run(name: str, config: TrainConfig) -> None:
