@@ -86,10 +86,12 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport]:
-    """Add to a failure what stood on the page, as nobody can look at it any more."""
+    """Add to a failure what stood on every open page, as nobody can look at it any more."""
     report = yield
-    if report.when == "call" and report.failed and "page" in item.funcargs:
-        report.sections.append(("the page", _told(item.funcargs["page"])))
+    if report.when == "call" and report.failed:
+        browsers = [browser for browser in item.funcargs.values() if isinstance(browser, Browser)]
+        pages = [page for browser in browsers for context in browser.contexts for page in context.pages]
+        report.sections += [(f"page {number}", _told(page)) for number, page in enumerate(pages)]
     return report
 
 
