@@ -21,7 +21,9 @@ from fkd.cli import main
 from fkd.data import load_dataset
 from fkd.data.kaggle import kaggle_rows
 from fkd.training import launch, loop
+from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
+from fkd.training.waiting import Queue
 from tests.drawn import write_noise_faces
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -227,6 +229,17 @@ def test_data_that_may_not_be_read_are_named_and_not_the_runs_folder(
         assert not (places / "runs" / "a").exists()
     else:
         assert told(capsys) == f"{sentence}, then resume."
+
+
+def test_a_device_that_is_gone_when_its_turn_comes_ends_the_run(
+    places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create("a")
+    folder.write_config(get_recipe("mlp").as_dict())
+    Queue("cuda:7").append("a")
+    assert train("train", "--run", "a", "--queued", "--device", "cuda:7") == 1
+    assert told(capsys) == "The device 'cuda:7' is not available here; use cpu."
+    assert Queue("cuda:7").names == []
 
 
 def test_a_loss_that_is_no_number_ends_the_run(

@@ -51,15 +51,21 @@ def _fields_help() -> str:
 def run(args: argparse.Namespace) -> int:
     import torch
 
+    from fkd.errors import FkdError
     from fkd.training.group import Group, meet
-    from fkd.training.launch import launch
+    from fkd.training.launch import give_up, launch
     from fkd.training.torchrun import Place, resolve_devices, start_torchrun
 
     if args.threads:
         torch.set_num_threads(args.threads)
     if place := Place.here():
         return _train(args, meet(), resolve_devices(args.device, place.local_size), place.local_rank)
-    devices = resolve_devices(args.device)
+    try:
+        devices = resolve_devices(args.device)
+    except FkdError as error:
+        if args.queued:  # the device was there when the run began to wait for it
+            give_up(args.run, args.device, str(error))
+        raise
     if args.detach:
         folder = _folder(args)
         launch(folder, ",".join(devices))

@@ -98,6 +98,13 @@ def _spawn(name: str, device: str) -> None:
         _workers[path] = subprocess.Popen(command, stderr=log, env=environment, **detached), holder_before
 
 
+def give_up(name: str, device: str, reason: str) -> None:
+    """For a worker that cannot begin: take its run out of the queue, as failed, or it would be started for ever."""
+    Queue(device).remove(name)
+    RunFolder.open(name).write_failure(reason, f"{name} could not begin on {device}: {reason}")
+    start_waiting()
+
+
 @contextlib.contextmanager
 def turn(folder: RunFolder, device: str, *, queued: bool = False) -> Iterator[None]:
     """For a worker: hold the run, wait until the device is its own, and let the next one start after.

@@ -246,7 +246,6 @@ def _show_figures(figures: LiveFigures) -> None:
             help="From when a frame could have come at the earliest until it leaves again: waiting, work, and the wait "
             "for the camera's next frame, with which it is sent. What browser and network take comes on top.",
         )
-        st.metric("Faces", f"{len(figures.faces)}", width="content")
     if figures.failures:
         failed = f"{figures.failures:,} of {figures.frames:,} frames could not be worked on"
         st.warning(f"{failed}; the last because of {figures.failure}.", icon=":material/error:")
