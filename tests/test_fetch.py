@@ -217,9 +217,11 @@ class TestKaggle:
             text = "\n".join([HEADER, *kaggle_rows()])
             (tmp_path / "hub" / "training.zip").write_bytes(zipped({"training.csv": text}))
             (tmp_path / "hub" / "SampleSubmission.csv").write_text("RowId,Location\n1,0\n")
+            (tmp_path / "hub" / "IdLookupTable.csv").write_text("RowId,ImageId,FeatureName,Location\n")
             return str(tmp_path / "hub")
 
         monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(competition_download=give))
         assert fetch.fetch_kaggle().faces == 3
         assert asked == ["facial-keypoints-detection"]
         assert left(root) == ["kaggle"]
+        assert left(root / "kaggle") == ["IdLookupTable.csv", "training.csv"]

@@ -23,7 +23,7 @@ import pandas as pd
 from fkd.data import SOURCES
 from fkd.data.archives import is_clutter, unpack
 from fkd.data.bad_rows import BadRow, far_outside
-from fkd.data.kaggle import COORDINATES, kaggle_rows, open_csv, read_header
+from fkd.data.kaggle import COORDINATES, LOOKUP, kaggle_rows, open_csv, read_header
 from fkd.data.points68 import read_points_table
 from fkd.data.pts import SUFFIX, read_pts_folder
 from fkd.errors import FkdError, UnwritableError
@@ -79,11 +79,14 @@ def import_dataset(
         with tempfile.TemporaryDirectory(prefix=f".importing-{name}-", dir=folder.parent) as aside:
             ready = Path(aside) / "ready"
             ready.mkdir()
-            tables = _find_tables(_as_files(source, Path(aside)), layout)
+            files = _as_files(source, Path(aside))
+            tables = _find_tables(files, layout)
             if _LAYOUT_OF.get(name, tables[0].layout) != tables[0].layout:
                 raise FkdError(f"{name!r} is the name of a known source with other points; choose another.")
             store = _store_kaggle if tables[0].layout == "kaggle" else _store_points68
             faces, bad_rows = store(tables, ready, skip_bad_rows)
+            for lookup in (path for path in files if path.name == LOOKUP):
+                shutil.copyfile(lookup, ready / LOOKUP)
             ready.rename(folder)
     except OSError as error:
         raise storage_error(error) from None

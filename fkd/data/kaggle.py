@@ -31,6 +31,7 @@ SIDE = 96
 KAGGLE_FRAME = CropFrame(scale=1.23, shift=(0.0, -0.165))
 LABELLED = ("training.zip", "training.csv", "KeyFacialPoints.zip", "KeyFacialPoints.csv")
 UNLABELLED = ("test.zip", "test.csv")
+LOOKUP = "IdLookupTable.csv"  # which coordinates of the unlabelled faces the competition asks for
 COORDINATES = tuple(f"{keypoint}_{axis}" for keypoint in KAGGLE15.keypoints for axis in "xy")
 _PIXELS = SIDE * SIDE
 _ROWS_AT_ONCE = 16  # their text stays in the processor's cache: twice as fast as 256

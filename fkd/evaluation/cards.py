@@ -25,6 +25,7 @@ from fkd.training.recipes import RECIPES
 from fkd.weights import Card, find_weights, load_torch_model, read_card
 
 NO_SCORES = "from how well a picture and its mirror image agree, which cannot tell a face from a pattern"
+_GROUPS = "person, photo or cluster of near-duplicates"  # by what the dataset tells of its faces
 DATA_TERMS = {
     "youtube_faces": "YouTube Faces frames with 68 points (Udacity's archive): research use, by its terms",
     "portraits68": "portraits of LFPW and HELEN with the 300-W annotation: research only, no commercial use",
@@ -111,7 +112,7 @@ def _held_out(card: Card) -> str:
     config = card.training.get("config", {})
     if config.get("split", BY_FOLD) != BY_FOLD:
         return f"the test faces of its split by {config['split']}"
-    return f"fold {config.get('fold')} of five, by person or cluster of near-duplicates"
+    return f"fold {config.get('fold')} of five, by {_GROUPS}"
 
 
 def _purpose(card: Card) -> list[str]:
@@ -144,7 +145,7 @@ def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None
     which = f"{folds} folds" if folds == FOLDS else f"{folds} of {FOLDS} folds, the others not being measured yet"
     several = (
         f"Mean ± standard deviation over {which}: each face was predicted by a network trained without its "
-        "person or cluster of near-duplicates. These weights are the network of the fold that they hold out. The "
+        f"{_GROUPS}. These weights are the network of the fold that they hold out. The "
         "detector's boxes were measured on that fold."
     )
     single = (

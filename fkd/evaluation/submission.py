@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 
 from fkd.data.dataset import Dataset
-from fkd.data.kaggle import COORDINATES, SIDE, UNLABELLED, load_kaggle_test
+from fkd.data.kaggle import COORDINATES, LOOKUP, SIDE, UNLABELLED, load_kaggle_test
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import predict_dataset
 from fkd.paths import written_aside
 from fkd.weights import LoadedModel
 
-LOOKUP = "IdLookupTable.csv"
 _ASKED = ("RowId", "ImageId", "FeatureName")
 _HEADER = ("RowId", "Location")
 
