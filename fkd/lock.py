@@ -38,7 +38,11 @@ class FileLock:
         self._descriptor: int | None = None
 
     def try_acquire(self) -> bool:
-        """Take the lock; false when another process, or another object of this one, holds it."""
+        """Take the lock; false when another process, or another object of this one, holds it.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         refused = 0
         while True:
@@ -52,9 +56,13 @@ class FileLock:
                 os.close(descriptor)
                 return False
             time.sleep(_BETWEEN_S)
-        os.truncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode())
+        try:
+            os.truncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode())
+        except OSError:  # a full disk must not leave it held for as long as this process lives
+            os.close(descriptor)
+            raise
         self._descriptor = descriptor
         return True
 

@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 from fkd.cli import main
 from fkd.data import load_dataset
 from fkd.data.kaggle import kaggle_rows
+from fkd.lock import FileLock
 from fkd.training import launch, loop
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
@@ -148,7 +149,8 @@ def test_data_that_are_gone_when_a_run_goes_on_end_it(
     places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop_after_one_epoch(monkeypatch)
-    assert train() == 0
+    assert train() == 130
+    assert capsys.readouterr().err == "fkd: a was stopped; go on with it by --resume --run a\n"
     assert launch.view("a").state == "stopped"
     shutil.move(places / "data" / "few", places / "elsewhere")
     assert train(*RESUME) == 1
@@ -192,7 +194,7 @@ def test_a_signal_stops_a_run_also_while_its_faces_are_read(
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(during, ask_to_stop)
-    assert train() == 0
+    assert train() == 130
     assert launch.view("a").state == "stopped"
     assert not list((places / "cache").rglob("*.tmp"))
 
@@ -240,6 +242,102 @@ def test_a_device_that_is_gone_when_its_turn_comes_ends_the_run(
     assert train("train", "--run", "a", "--queued", "--device", "cuda:7") == 1
     assert told(capsys) == "The device 'cuda:7' is not available here; use cpu."
     assert Queue("cuda:7").names == []
+
+
+def test_settings_that_cannot_be_read_when_its_turn_comes_end_the_run(
+    places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create("a")
+    folder.write_config(get_recipe("mlp").as_dict() | {"epochs": 0})
+    Queue("cpu").append("a")
+    assert train("train", "--run", "a", "--queued", "--device", "cpu") == 1
+    assert "epochs" in told(capsys)
+    assert Queue("cpu").names == []
+
+
+def test_a_finished_run_stays_finished_where_its_settings_cannot_be_read(places: Path) -> None:
+    folder = RunFolder.create("a")
+    folder.write_config(get_recipe("mlp").as_dict() | {"unheard_of": 1})
+    folder.write_status("finished", device="cpu")
+    assert train(*RESUME) == 1
+    assert launch.view("a").state == "finished"
+
+
+def full_disk(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_leaves_no_lock_behind(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = FileLock(places / "lock")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr("fkd.lock.os.write", full_disk)
+        lock.try_acquire()
+    assert FileLock(places / "lock").try_acquire()
+
+
+def test_a_worker_that_cannot_write_starts_no_other(
+    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create("a")
+    folder.write_config(get_recipe("mlp").as_dict())
+    monkeypatch.setattr(launch, "_spawn", lambda *arguments: pytest.fail("another worker was started"))
+    monkeypatch.setattr(Queue, "append", full_disk)
+    assert train(*RESUME) == 1
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+
+
+def test_a_name_that_could_not_be_used_is_free_again(
+    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_config", full_disk)
+        assert train() == 1
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+    assert train() == 0
+
+
+def test_a_run_that_waits_is_neither_queued_twice_nor_for_another_device(
+    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create("a")
+    folder.write_config(get_recipe("mlp").as_dict())
+    monkeypatch.setattr(launch, "_spawn", lambda *arguments: None)
+    launch.launch(folder, "cuda:0")
+    assert train(*RESUME) == 1
+    assert "The run 'a' waits for cuda:0; take it out first" in capsys.readouterr().err
+    assert train(*RESUME, "--detach") == 1
+    assert "The run 'a' is waiting; only stopped" in capsys.readouterr().err
+    assert Queue("cuda:0").names == ["a"]
+
+
+def test_a_folder_before_a_runs_name_changes_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.create("a")
+    folder.write_config(get_recipe("mlp").as_dict())
+    monkeypatch.setattr(launch, "_spawn", lambda *arguments: None)
+    launch.launch(folder, "cpu")
+    launch.stop("runs/a")
+    assert Queue("cpu").names == []
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["train"], "--recipe NAME is needed"),
+        (["train", "--resume"], "--resume needs --run NAME"),
+        ([*RESUME, "--set", "epochs=9"], "--resume goes on with the run's own settings"),
+        (["train", "--recipe", "mlp", "--detach", "--threads", "1"], "leave it out with --detach"),
+        (["train", "--recipe", "mlp", "--threads", "0"], "invalid _count value: '0'"),
+        (["evaluate", "--weights", "kaggle15", "--device", "cuda"], "--device goes with --retrain"),
+        (["data", "fetch", "kaggle", "--url", "https://example.org"], "--url and --sha256 are for youtube-faces"),
+    ],
+)
+def test_options_that_would_be_without_effect_are_wrong_use(
+    command: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_ends_the_run(

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FkdError as error:
         print(f"fkd: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # Ctrl-C, or Ctrl-D in answer to a question
         print("fkd: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkd.errors import FkdError, counted, listed
+from fkd.errors import FkdError, WrongUse, counted, listed
 
 if TYPE_CHECKING:
     from fkd.data.dataset import Dataset
@@ -143,7 +143,7 @@ def _fetch(args: argparse.Namespace) -> None:
 
     if args.source == "kaggle":
         if args.url or args.sha256:
-            raise FkdError("--url and --sha256 are for youtube-faces; Kaggle's files come by kagglehub.")
+            raise WrongUse("--url and --sha256 are for youtube-faces; Kaggle's files come by kagglehub")
         print(f"Kaggle's terms apply: {KAGGLE_TERMS_URL}")
         _report(fetch_kaggle())
     else:

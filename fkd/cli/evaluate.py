@@ -54,6 +54,8 @@ def _check_use(args: argparse.Namespace) -> None:
 
     if args.retrain and not args.folds:
         raise WrongUse("--retrain goes with --folds 5")
+    if args.device != "cpu" and not args.retrain:
+        raise WrongUse("--device goes with --retrain; measuring is done on the CPU")
     of_one_split = {
         "--split": args.split != "test",
         "--boxes": args.boxes != "true",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from fkd.training import launch
 
-    launch.start_waiting()
+    with suppress(OSError):  # runs on a read-only mount can be looked at
+        launch.start_waiting()
     if args.action in (None, "list"):
         _print_list(launch.view_all())
     elif args.action == "queue":

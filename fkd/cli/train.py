@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fkd.training.config import TrainConfig
     from fkd.training.group import Group
     from fkd.training.run import RunFolder
 
@@ -29,9 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run named by --run")
     parser.add_argument("--detach", action="store_true", help="train in the background; see python -m fkd runs")
     parser.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)  # the queue's own workers
-    parser.add_argument("--threads", type=int, help="CPU threads; all otherwise")
+    parser.add_argument("--threads", type=_count, help="CPU threads; all otherwise")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _fields_help()
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _fields_help() -> str:
@@ -53,22 +61,28 @@ def run(args: argparse.Namespace) -> int:
 
     from fkd.errors import FkdError
     from fkd.training.group import Group, meet
-    from fkd.training.launch import give_up, launch
+    from fkd.training.launch import give_up, launch, resume
     from fkd.training.torchrun import Place, resolve_devices, start_torchrun
 
+    _check_use(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     if place := Place.here():
         return _train(args, meet(), resolve_devices(args.device, place.local_size), place.local_rank)
     try:
         devices = resolve_devices(args.device)
+        if args.queued:
+            _settings_of(_folder(args))
     except FkdError as error:
-        if args.queued:  # the device was there when the run began to wait for it
+        if args.queued:  # device and settings were right when the run began to wait
             give_up(args.run, args.device, str(error))
         raise
     if args.detach:
         folder = _folder(args)
-        launch(folder, ",".join(devices))
+        if args.resume:
+            resume(folder.name, ",".join(devices))
+        else:
+            launch(folder, ",".join(devices))
         print(f"{folder.name} trains in the background; see python -m fkd runs show {folder.name}")
         return 0
     if len(devices) > 1:
@@ -76,10 +90,25 @@ def run(args: argparse.Namespace) -> int:
     return _train(args, Group(), devices, 0)
 
 
+def _check_use(args: argparse.Namespace) -> None:
+    """`WrongUse` for options that lack another, or would be without effect."""
+    from fkd.errors import WrongUse
+
+    if args.queued:
+        return
+    if args.resume and not args.run:
+        raise WrongUse("--resume needs --run NAME, the run to go on with")
+    if args.resume and (args.set or args.recipe or args.data):
+        raise WrongUse("--resume goes on with the run's own settings; leave out --recipe, --data and --set")
+    if not args.resume and not args.recipe:
+        raise WrongUse("--recipe NAME is needed, or --resume with --run NAME")
+    if args.detach and args.threads:
+        raise WrongUse("--threads is of a training that is waited for; leave it out with --detach")
+
+
 def _train(args: argparse.Namespace, group: Group, devices: list[str], number: int) -> int:
     """Train on the device of this number; the first process of a group makes the run, and tells the others."""
     from fkd.errors import FkdError
-    from fkd.training.config import TrainConfig
     from fkd.training.launch import turn
     from fkd.training.loop import train
     from fkd.training.run import RunFolder
@@ -88,15 +117,18 @@ def _train(args: argparse.Namespace, group: Group, devices: list[str], number: i
     if not group.leads:
         folder = RunFolder.open(group.wait_for_run())
         try:
-            train(TrainConfig.from_dict(folder.read_config()), folder, device, resume=True, group=group)
+            train(_settings_of(folder), folder, device, resume=True, group=group)
         except FkdError:
             return 1  # what it says, the first process says
         return 0
     folder = _folder(args)
+    config, resume = _settings_of(folder), args.resume or args.queued
     with turn(folder, ",".join(devices), queued=args.queued):
         group.tell_run(folder.name)
-        config, resume = TrainConfig.from_dict(folder.read_config()), args.resume or args.queued
         train(config, folder, device, resume=resume, group=group)
+    if group.size == 1 and folder.read_status().get("state") == "stopped":  # torchrun would take 130 for a crash
+        print(f"fkd: {folder.name} was stopped; go on with it by --resume --run {folder.name}", file=sys.stderr)
+        return 130
     epochs = folder.read_epochs()
     if epochs:
         best = min(epochs, key=lambda record: record["validation_nme"])
@@ -116,19 +148,21 @@ def _in_each_process(args: argparse.Namespace, folder: RunFolder, devices: list[
     return ["train", "--run", folder.name, how, "--device", ",".join(devices), "--threads", str(threads)]
 
 
+def _settings_of(folder: RunFolder) -> TrainConfig:
+    """What a run's folder says it is trained with; `FkdError` where that cannot be read or is out of range."""
+    from fkd.training.config import TrainConfig
+
+    return TrainConfig.from_dict(folder.read_config()).checked()
+
+
 def _folder(args: argparse.Namespace) -> RunFolder:
     """The run to go on with, or a new one with its configuration written."""
-    from fkd.errors import FkdError
     from fkd.training.begin import new_run
     from fkd.training.recipes import get_recipe, remark
     from fkd.training.run import RunFolder
 
     if args.resume or args.queued:
-        if not args.run:
-            raise FkdError("--resume needs --run NAME, the run to go on with.")
         return RunFolder.open(args.run)
-    if not args.recipe:
-        raise FkdError("--recipe NAME is needed, or --resume; see python -m fkd train --help.")
     settings = args.set + ([f"data={args.data}"] if args.data else [])
     config = get_recipe(args.recipe).with_settings(settings)
     folder = new_run(args.run or f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}", config)

@@ -153,9 +153,10 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
         device: what the others are trained on.
 
     Raises:
-        FkdError: weights that were not trained without a fold, a run of the name with other settings, or a
-            training that was stopped; the same command goes on.
+        FkdError: a device that is not there, weights that were not trained without a fold, a run of the name with
+            other settings, or a training that was stopped; the same command goes on.
     """
+    device = _one_device(device)
     model = load_torch_model(weights)
     config = training_config(model.card)
     if config is None or config.split != BY_FOLD or config.fold < 0:
@@ -203,6 +204,16 @@ def _nothing_measured(name: str, config: TrainConfig, dataset: Dataset) -> FoldE
 def _are_alike(one: FoldErrors, other: FoldErrors) -> bool:
     """Whether both are of the same settings and faces."""
     return all(one.about[key] == other.about[key] for key in ("config", "data_hash"))
+
+
+def _one_device(text: str) -> str:
+    """A device as runs call it; `FkdError` for one that is not there, and for several."""
+    from fkd.training.torchrun import resolve_devices
+
+    devices = resolve_devices(text)
+    if len(devices) > 1:
+        raise FkdError(f"The folds train on one device, not on {text}; name one.")
+    return devices[0]
 
 
 def _check_run(name: str, config: TrainConfig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from fkd.data import check_names, schema_of
 from fkd.errors import FkdError
 from fkd.models import check_model
@@ -27,5 +29,6 @@ def new_run(name: str, config: TrainConfig) -> RunFolder:
     try:
         folder.write_config(config.as_dict())
     except OSError as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
         raise FkdError(f"The folder {folder.path} cannot be written ({error.strerror}).") from None
     return folder

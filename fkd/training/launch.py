@@ -3,7 +3,7 @@
 A worker is `python -m fkd train --run NAME --queued`, detached from whoever starts it. It holds the
 lock in its run's folder for as long as it lives; that lock, and for a worker on another machine the
 heartbeat, says whether it does: a process id proves nothing. The worker that ends starts the next of
-its device's queue; so does every function here, for the case that a worker was killed.
+its device's queue; so do those who add to the queue or change it, for the case that a worker was killed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fkd.paths import PROJECT_ROOT, runs_root
 from fkd.training.config import TrainConfig
 from fkd.training.run import RunFolder, path_of
 from fkd.training.torchrun import resolve_devices, without_torchrun
-from fkd.training.waiting import Queue, next_ones
+from fkd.training.waiting import Queue, next_ones, read_waiting
 
 _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
 _STOPPING_S = 60.0
@@ -62,12 +62,18 @@ def launch(folder: RunFolder, device: str) -> None:
     Raises:
         FkdError: the folder of runs cannot be written.
     """
-    try:
+    with _errors_in_a_sentence():
         folder.write_status("waiting", device=device)
         Queue(device).append(folder.name)
         start_waiting()
+
+
+@contextlib.contextmanager
+def _errors_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise FkdError(f"The folder {folder.path} cannot be written ({error.strerror}).") from None
+        raise FkdError(f"{error.filename or runs_root()} cannot be written ({error.strerror}).") from None
 
 
 def start_waiting() -> None:
@@ -115,21 +121,34 @@ def turn(folder: RunFolder, device: str, *, queued: bool = False) -> Iterator[No
         queued: the queue started this worker, which ends where the run has left the queue meanwhile.
 
     Raises:
-        FkdError: another process works on the run, or it was taken out of the queue.
+        FkdError: another process works on the run, it was taken out of the queue or waits for another device, or
+            its folder or the queue cannot be written.
     """
     lock, queue = _lock(folder.name), Queue(device)
-    if not lock.try_acquire():
-        raise FkdError(f"The run {folder.name!r} is being worked on by another process.")
+    with _errors_in_a_sentence():
+        if not lock.try_acquire():
+            raise FkdError(f"The run {folder.name!r} is being worked on by another process.")
+    can_write = False  # or the next worker, of this very run, would fail as this one does, and so on
     try:
-        if not queued:
-            queue.append(folder.name)
-        _wait_for_turn(folder, queue, device)
-        folder.write_status("running", device=device, started=time.time())
+        with _errors_in_a_sentence():
+            if not queued:
+                _append(queue, folder.name)
+            can_write = True
+            _wait_for_turn(folder, queue, device)
+            folder.write_status("running", device=device, started=time.time())
         yield
     finally:
         queue.release()
         lock.release()
-        start_waiting()
+        if can_write:
+            start_waiting()
+
+
+def _append(queue: Queue, name: str) -> None:
+    other = dict(read_waiting()).get(name, queue.device)
+    if other != queue.device:
+        raise FkdError(f"The run {name!r} waits for {other}; take it out first: python -m fkd runs stop {name}")
+    queue.append(name)
 
 
 def _wait_for_turn(folder: RunFolder, queue: Queue, device: str) -> None:
@@ -156,7 +175,7 @@ def view(name: str) -> RunView:
     state = status.get("state", "lost")
     if state in _GOING_ON and not _is_going_on(folder, state, status):
         status = folder.read_status()  # it may have ended in good order meanwhile
-        state = "lost" if status["state"] == state else status["state"]
+        state = "lost" if status.get("state", state) == state else status["state"]
     return RunView(folder.name, state, folder.read_config(), status)
 
 
@@ -181,18 +200,22 @@ def stop(name: str) -> None:
     """End a run in good order, or take it out of the queue; its last checkpoint stands.
 
     Raises:
-        FkdError: it is not running, or on another machine, or does not end.
+        FkdError: it is not running, or on another machine, or somebody else's, or does not end.
     """
     folder, before = RunFolder.open(name), view(name)
-    lock = _lock(name)
+    lock = _lock(folder.name)
     if before.state == "waiting":
-        Queue(before.status["device"]).remove(name)
-        folder.write_status("stopped", device=before.status["device"])
+        with _errors_in_a_sentence():
+            Queue(before.status["device"]).remove(folder.name)
+            folder.write_status("stopped", device=before.status["device"])
     elif before.state != "running":
         raise FkdError(f"The run {name!r} is {before.state}, not running.")
     holder = lock.holder()
     if lock.is_held() and holder.get("host") == platform.node():
-        os.kill(holder["pid"], signal.SIGTERM)
+        try:
+            os.kill(holder["pid"], signal.SIGTERM)
+        except PermissionError:
+            raise FkdError(f"The run {name!r} was started by somebody else, who can stop it.") from None
     elif before.state == "running":
         raise FkdError(f"The run {name!r} runs on {holder.get('host', 'another machine')}; stop it there.")
     ends = time.monotonic() + _STOPPING_S
@@ -242,7 +265,7 @@ def rename(name: str, new_name: str) -> None:
 
 def write_zip(name: str, file: BinaryIO) -> None:
     """Write a run's weights, settings, metrics, split and log into a zip archive; `FkdError` for an unknown run."""
-    path = RunFolder.open(name).path
+    name, path = RunFolder.open(name).name, RunFolder.open(name).path
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for file_name in _ARCHIVED:
             if (path / file_name).is_file():
@@ -251,10 +274,11 @@ def write_zip(name: str, file: BinaryIO) -> None:
 
 def move(name: str, place: int) -> None:
     """Put a waiting run at a place of its queue, 1 the next; `FkdError` when it does not wait."""
-    device = view(name).status.get("device", "cpu")
-    if not Queue(device).move(name, max(place - 1, 0)):
-        raise FkdError(f"The run {name!r} does not wait in a queue.")
-    start_waiting()
+    found = view(name)
+    with _errors_in_a_sentence():
+        if not Queue(found.status.get("device", "cpu")).move(found.name, max(place - 1, 0)):
+            raise FkdError(f"The run {found.name!r} does not wait in a queue.")
+        start_waiting()
 
 
 def _lock(name: str) -> FileLock:
