@@ -197,6 +197,14 @@ def test_what_has_been_measured_is_kept_without_its_runs_until_all_is(monkeypatc
     assert not read_folds("tiny").missing, "only a whole file takes the place of a whole one"
 
 
+@pytest.mark.parametrize(("device", "reason"), [("gpu", "There is no device 'gpu' here"), ("cpu,cpu", "name one")])
+def test_a_device_that_cannot_train_the_folds_is_told_before_any_training(capsys, device, reason):
+    path = train("tiny").weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain", "--device", device]) == 1
+    assert reason in capsys.readouterr().err
+    assert not list(runs_root().glob("tiny-fold*"))
+
+
 def test_a_run_of_the_name_with_other_settings_is_not_taken_and_told_before_any_training(capsys):
     path = train("tiny").weights
     train("tiny-fold4", "fold=4", "epochs=2")
