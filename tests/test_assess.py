@@ -253,7 +253,8 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     n = 20
     errors = FaceErrors(np.full((n, 15), 1.0), np.repeat([20.0, 25.0, 20.0, 25.0, 20.0], 4), np.ones(n, bool))
     config = {key: value for key, value in CONFIG.as_dict().items() if key != "fold"}
-    about = {"name": "tiny", "schema": "kaggle15", "data": ["drawn"], "config": config}
+    runs = {str(fold): "tiny" for fold in range(5)}
+    about = {"name": "tiny", "schema": "kaggle15", "data": ["drawn"], "config": config, "runs": runs}
     folds = np.repeat(np.arange(5), 4).astype(np.uint8)
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about))
     of = standing("tiny")["drawn"]
@@ -262,6 +263,10 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     assert of.mean["nme_by_keypoint"]["nose_tip"] == pytest.approx(4.6, abs=0.01)
     card = render_card("tiny")
     assert "4.60 ± 0.55" in card and "over 5 folds" in card and "no deviation" not in card
+    errors.errors_px[folds > 2] = np.nan
+    write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about | {"runs": {"0": "", "1": "", "2": ""}}))
+    assert standing("tiny")["drawn"].folds == 3
+    assert "over 3 of 5 folds, the others not being measured yet" in render_card("tiny")
     about["config"] = config | {"epochs": 99}
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about))
     assert standing("tiny")["drawn"].folds == 1  # of other settings than these weights
