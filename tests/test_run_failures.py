@@ -281,8 +281,9 @@ def test_a_worker_that_cannot_write_starts_no_other(
     folder = RunFolder.create("a")
     folder.write_config(get_recipe("mlp").as_dict())
     monkeypatch.setattr(launch, "_spawn", lambda *arguments: pytest.fail("another worker was started"))
-    monkeypatch.setattr(Queue, "append", full_disk)
-    assert train(*RESUME) == 1
+    Queue("cpu").append("a")
+    monkeypatch.setattr("fkd.training.waiting._write", full_disk)
+    assert train("train", "--run", "a", "--queued", "--device", "cpu") == 1
     assert "cannot be written (No space left on device)" in capsys.readouterr().err
 
 

@@ -128,14 +128,17 @@ def turn(folder: RunFolder, device: str, *, queued: bool = False) -> Iterator[No
     with _errors_in_a_sentence():
         if not lock.try_acquire():
             raise FkdError(f"The run {folder.name!r} is being worked on by another process.")
-    can_write = False  # or the next worker, of this very run, would fail as this one does, and so on
+    can_write = True
     try:
         with _errors_in_a_sentence():
-            if not queued:
-                _append(queue, folder.name)
-            can_write = True
-            _wait_for_turn(folder, queue, device)
-            folder.write_status("running", device=device, started=time.time())
+            try:
+                if not queued:
+                    _append(queue, folder.name)
+                _wait_for_turn(folder, queue, device)
+                folder.write_status("running", device=device, started=time.time())
+            except OSError:
+                can_write = False  # the next worker, of this very run, would fail as this one does, and so on
+                raise
         yield
     finally:
         queue.release()
