@@ -19,7 +19,9 @@ MAC_BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 
-
+# A server, its workers, a browser and a camera compete for the few cores that CI has, so that a click can be lost
+# there. A failed browser test is run once more, and the summary tells how it failed, also where it then passes.
+TWICE = pytest.mark.flaky(reruns=1)
 # Parts of the fetched files, as the tests know them; the whole files hold more faces.
 REAL_FACES = ("kaggle/original_rows.csv", "youtube_faces", "portraits68", "photos", "videos")
 
@@ -47,6 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError("FKD_REQUIRE_BROWSER is set, but no browser test was collected.")
         if find_chromium() is None:
             raise pytest.UsageError("FKD_REQUIRE_BROWSER is set, but there is no Chromium.")
+    if os.environ.get("CI"):
+        _mark(items, "browser", TWICE)
     if find_chromium() is None:
         _skip(items, "browser", "needs Chromium or Chrome; none is installed")
     if absent := [file for file in REAL_FACES if not (paths.data_root() / file).exists()]:
@@ -55,9 +59,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
+    _mark(items, marker, pytest.mark.skip(reason=reason))
+
+
+def _mark(items: list[pytest.Item], marker: str, other: pytest.MarkDecorator) -> None:
     for item in items:
         if item.get_closest_marker(marker):
-            item.add_marker(pytest.mark.skip(reason=reason))
+            item.add_marker(other)
 
 
 @pytest.fixture(scope="session")

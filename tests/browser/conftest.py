@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from fkd.paths import PROJECT_ROOT
@@ -30,6 +30,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+REST_MS = 1000  # what has not moved for so long stands where it will
 PATIENCE_S = 60  # a fresh server imports torch, and the machine may be busy
 
 
@@ -103,6 +104,25 @@ def _told(page: Page) -> str:
         return f"{page.url}, {', '.join(map(str, states))}:\n{app.inner_text(timeout=1000)}"
     except PlaywrightError as error:
         return f"{page.url}: {error}"
+
+
+def resting_box(element: Locator) -> FloatRect:
+    """Where an element stands on the screen, once the script has run and fonts and figures have moved it.
+
+    For what the mouse does at a place that the page has no element for, as on a canvas.
+    """
+    page = element.page
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible()
+    before = None
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        element.scroll_into_view_if_needed()
+        box = element.bounding_box()
+        if box is not None and box == before:
+            return box
+        before = box
+        page.wait_for_timeout(REST_MS)
+    raise AssertionError(f"{element} is still moved after {PATIENCE_S} s, now at {before}.")
 
 
 def assert_nothing_failed(page: Page) -> None:

@@ -18,6 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from fkd.bench.data import write_table
 from fkd.data.kaggle import COORDINATES
+from tests.browser.conftest import resting_box
 
 pytestmark = pytest.mark.browser
 
@@ -112,9 +113,7 @@ def test_faces_follow_each_other_by_keyboard(page: Page, explore: str) -> None:
 def type_first_x(page: Page, text: str) -> None:
     """Type into the x of the first keypoint; the table is drawn on a canvas, so cells are found by place."""
     expect(page.get_by_test_id("data-grid-canvas")).to_be_visible()
-    page.get_by_test_id("stDataFrame").scroll_into_view_if_needed()
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box is not None
+    box = resting_box(page.get_by_test_id("stDataFrame"))
     page.mouse.dblclick(box["x"] + 185, box["y"] + 52)
     page.locator("#portal input").fill(text)
     page.keyboard.press("Enter")
@@ -191,9 +190,7 @@ def test_every_section_is_drawn(page: Page, explore: str) -> None:
 
 def test_a_box_round_some_dots_opens_these_faces(page: Page, explore: str) -> None:
     page.goto(f"{explore}?section=Distributions")
-    area = page.locator(".js-plotly-plot").first.locator(".nsewdrag").bounding_box()
-    assert area is not None
-    page.wait_for_timeout(1000)  # the figure is moved while its fonts arrive
+    area = resting_box(page.locator(".js-plotly-plot").first.locator(".nsewdrag"))
     page.mouse.move(area["x"] + 2, area["y"] + 2)
     page.mouse.down()
     page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] - 2, steps=5)

@@ -22,6 +22,7 @@ from fkd.mosaic import MosaicOptions, mosaic
 from fkd.paths import PROJECT_ROOT
 from fkd.schema import KAGGLE15
 from fkd.weights import Card, load_torch_model, save_weights
+from tests.browser.conftest import resting_box
 
 pytestmark = pytest.mark.browser
 
@@ -51,15 +52,13 @@ def open_page(page: Page, app_url: str, address: str = "") -> None:
 
 def click_row(page: Page, row: int) -> None:
     """A click into the first cell of a row of the table, away from its mark."""
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box
+    box = resting_box(page.get_by_test_id("stDataFrame"))
     page.mouse.click(box["x"] + 120, box["y"] + ROW_PX * (row + 1.5))
 
 
 def click_tile(page: Page, place: int, columns: int, rows: int) -> None:
     board = page.locator(".board")
-    box = board.bounding_box()
-    assert box
+    box = resting_box(board)
     row, column = divmod(place, columns)
     board.click(position={"x": box["width"] * (column + 0.5) / columns, "y": box["height"] * (row + 0.5) / rows})
 

@@ -12,6 +12,7 @@ from fkd.lock import FileLock
 from fkd.training import launch
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
+from tests.browser.conftest import resting_box
 from tests.drawn import write_noise_faces
 
 pytestmark = pytest.mark.browser
@@ -59,6 +60,16 @@ def wait_for_more(page: Page, figure: int, than: int) -> None:
     page.wait_for_function(f"{points(figure)} > {than}", timeout=PATIENCE_MS)
 
 
+def wait_for_silence(page: Page, frames: list[int]) -> None:
+    """Until the server has sent nothing for longer than it lets pass between two looks at a run."""
+    for _ in range(PATIENCE_MS // QUIET_MS):
+        before = len(frames)
+        page.wait_for_timeout(QUIET_MS)
+        if len(frames) == before:
+            return
+    raise AssertionError(f"The server still sends: {len(frames)} messages so far.")
+
+
 def test_curves_grow_while_a_run_goes_on_also_after_a_refresh_and_rest_at_its_end(page: Page, app_url: str) -> None:
     page.context.set_default_timeout(PATIENCE_MS)
     frames: list[int] = []
@@ -75,10 +86,7 @@ def test_curves_grow_while_a_run_goes_on_also_after_a_refresh_and_rest_at_its_en
     launch.stop("live")
     expect(page.get_by_text("Resume goes on after epoch")).to_be_visible()  # without anybody's doing
     expect(page.get_by_test_id("stProgress")).to_have_count(0)
-    page.wait_for_timeout(2000)  # for the last figures to be drawn
-    last = len(frames)
-    page.wait_for_timeout(QUIET_MS)
-    assert len(frames) == last
+    wait_for_silence(page, frames)
     assert length(page, NME) == RunFolder.open("live").read_metrics()[-1]["epoch"]
 
 
@@ -88,14 +96,15 @@ def test_a_pause_holds_the_curves_and_their_zoom(page: Page, app_url: str) -> No
     page.goto(f"{app_url}/train?view=Runs&run=held")
     wait_for_more(page, NME, 2)
     page.get_by_text("Pause", exact=True).click()
-    page.wait_for_timeout(3000)
-    area = page.locator(".js-plotly-plot").nth(NME).locator(".nsewdrag").bounding_box()
-    assert area is not None
+    page.wait_for_timeout(QUIET_MS)  # for the figures that were under way to be drawn
+    area = resting_box(page.locator(".js-plotly-plot").nth(NME).locator(".nsewdrag"))
+    view = f"document.querySelectorAll('.js-plotly-plot')[{NME}].layout.xaxis.range.join()"
+    whole = page.evaluate(view)
     page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.5 * area["height"])
     page.mouse.down()
     page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 0.5 * area["height"], steps=5)
     page.mouse.up()
-    view = f"document.querySelectorAll('.js-plotly-plot')[{NME}].layout.xaxis.range.join()"
+    page.wait_for_function(f"{view} !== '{whole}'")
     count, zoom = length(page, NME), page.evaluate(view)
     strip = page.get_by_text(PROGRESS).inner_text()
     page.wait_for_timeout(QUIET_MS)
@@ -114,8 +123,7 @@ def test_a_row_opens_its_run_and_a_failure_says_why(page: Page, app_url: str) ->
     page.goto(f"{app_url}/train?view=Runs")
     table = page.get_by_test_id("stDataFrame").first
     expect(table.get_by_text("failed", exact=True)).to_be_attached()
-    box = table.bounding_box()
-    assert box is not None
+    box = resting_box(table)
     page.mouse.click(box["x"] + 17, box["y"] + 38 + 17)  # the mark of the first row: the one last written
     expect(page).to_have_url(re.compile("run=failed"))
     expect(page.get_by_test_id("stAlert").filter(has_text="Memory ran out")).to_be_visible()
