@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, FloatRect, Locator, Page, Response, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from fkd.paths import PROJECT_ROOT
+from fkd.paths import PROJECT_ROOT, runs_root
+from fkd.training import launch
+from fkd.training.waiting import read_waiting
 from tests.conftest import find_chromium
 
 # Without a screen and without calls home, and with a camera that shows a test pattern.
@@ -123,6 +126,31 @@ def resting_box(element: Locator) -> FloatRect:
         before = box
         page.wait_for_timeout(REST_MS)
     raise AssertionError(f"{element} is still moved after {PATIENCE_S} s, now at {before}.")
+
+
+def choose_files(field: Locator, files: Sequence[FilePayload]) -> None:
+    """Choose files to upload, and wait until the server has them."""
+    arrived: list[Response] = []
+    field.page.on("response", lambda response: arrived.append(response) if _is_upload(response) else None)
+    field.set_input_files(files)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(arrived) < len(files):
+        assert time.monotonic() < deadline, f"{len(arrived)} of {len(files)} files arrived in {PATIENCE_S} s"
+        field.page.wait_for_timeout(100)
+
+
+def _is_upload(response: Response) -> bool:
+    return "/_stcore/upload_file/" in response.url and response.request.method == "PUT"
+
+
+def remove_runs() -> None:
+    """Stop whatever trains or waits to, and remove every run."""
+    for name, _ in read_waiting():
+        launch.stop(name)
+    for view in launch.view_all():
+        if view.state == "running":
+            launch.stop(view.name)
+    shutil.rmtree(runs_root())
 
 
 def assert_nothing_failed(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.conftest import choose_files
 from tests.uploads import HEADER, kaggle_rows, points68_files
 
 pytestmark = pytest.mark.browser
@@ -28,6 +30,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     changed = {name: str(place) for name, place in places.items()} | {"HTTPS_PROXY": NOBODY, "https_proxy": NOBODY}
     with mock.patch.dict(os.environ, changed):
         yield root / "data"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(empty: Path) -> Iterator[None]:
+    """Each test begins without datasets, also where it is run once more."""
+    yield
+    shutil.rmtree(empty, ignore_errors=True)
 
 
 @pytest.fixture
@@ -47,15 +56,15 @@ def open_dialog(page: Page, button: str) -> Locator:
 
 def choose(page: Page, **files: bytes) -> None:
     kinds = {"csv": "text/csv", "png": "image/png", "zip": "application/zip"}
-    page.get_by_role("dialog").locator("input[type=file]").set_input_files(
+    choose_files(
+        page.get_by_role("dialog").locator("input[type=file]"),
         [
             {"name": name.replace("__", "."), "mimeType": kinds[name.split("__")[1]], "buffer": content}
             for name, content in files.items()
-        ]
+        ],
     )
     for name in files:
         expect(page.get_by_role("button", name=f"Remove {name.replace('__', '.')}")).to_be_visible()
-    page.wait_for_timeout(1000)  # until the server has them
     expect(page.get_by_role("dialog").get_by_label("Name")).not_to_have_value("")
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 import skimage.data
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import choose_files, remove_runs
 from tests.drawn import write_noise_faces
 
 pytestmark = pytest.mark.browser
@@ -21,13 +23,21 @@ SETTINGS = {"Epochs": "2", "Batch size": "8", "Share for validation": "0.3"}
 
 @pytest.fixture(scope="module", autouse=True)
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Empty folders for data, runs and caches of this module's server and its workers."""
+    """Folders for data, runs and caches of this module's server and its workers."""
     root = tmp_path_factory.mktemp("journey")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("data", "cache", "runs", "notes"):
             patch.setenv(f"FKD_{name.upper()}", str(root / name))
         patch.setenv("OMP_NUM_THREADS", "1")
         yield root
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(places: Path) -> Iterator[None]:
+    """The test begins without data and runs, also where it is run once more."""
+    yield
+    remove_runs()
+    shutil.rmtree(places / "data")
 
 
 def test_from_a_dataset_of_ones_own_to_the_feature_maps_of_what_was_trained_on_it(
@@ -48,8 +58,10 @@ def import_faces(page: Page, app_url: str, folder: Path) -> None:
     page.goto(f"{app_url}/explore")
     page.get_by_role("button", name="Import your own").click()
     dialog = page.get_by_role("dialog")
-    with page.expect_response(has_arrived):
-        dialog.locator("input[type=file]").set_input_files(folder / "own" / "training.csv")
+    table = (folder / "own" / "training.csv").read_bytes()
+    choose_files(
+        dialog.locator("input[type=file]"), [{"name": "training.csv", "mimeType": "text/csv", "buffer": table}]
+    )
     expect(dialog.get_by_label("Name")).to_have_value("training")
     dialog.get_by_label("Name").fill("few")
     dialog.get_by_role("button", name="Import").click()
@@ -57,10 +69,6 @@ def import_faces(page: Page, app_url: str, folder: Path) -> None:
     dialog.get_by_role("button", name="Open few").click()
     expect(dialog).not_to_be_visible()
     expect(page.get_by_role("combobox", name="Dataset")).to_have_value("few")
-
-
-def has_arrived(response: Response) -> bool:
-    return "/_stcore/upload_file/" in response.url and response.request.method == "PUT"
 
 
 def look_at_them(page: Page) -> None:

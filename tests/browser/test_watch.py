@@ -12,7 +12,7 @@ from fkd.lock import FileLock
 from fkd.training import launch
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
-from tests.browser.conftest import resting_box
+from tests.browser.conftest import remove_runs, resting_box
 from tests.drawn import write_noise_faces
 
 pytestmark = pytest.mark.browser
@@ -35,9 +35,13 @@ def few_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(f"FKD_{name.upper()}", str(root / name))
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
-        for view in launch.view_all():
-            if view.state in ("running", "waiting"):
-                launch.stop(view.name)
+
+
+@pytest.fixture(autouse=True)
+def no_run_left(few_faces: None) -> Iterator[None]:
+    """Each test begins without runs, also where it is run once more."""
+    yield
+    remove_runs()
 
 
 def start(name: str) -> RunFolder:
