@@ -4,7 +4,7 @@
 
 Prints, each with the error or spread it leaves:
 - where the tight box lies in a detection of each cascade (`fkd/pipeline/detect.py`),
-- the tight box from 15 points (`fkd/pipeline/framing.py`),
+- the tight box from 15 points (`fkd/crop.py`),
 - how Kaggle's pictures lie round the tight box (`fkd/data/kaggle.py`),
 - how far published labels lie beside what they name (`fkd/data/label_offsets.py`).
 

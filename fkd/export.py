@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fkd.crop import cut, tight_boxes
+from fkd.crop import cut, tight_boxes_from_points
 from fkd.errors import FkdError
 from fkd.paths import written_aside
 from fkd.weights import CARD_KEY, DIGEST_KEY, Card, find_weights, load_onnx_model, load_torch_model, weights_digest
@@ -124,7 +124,7 @@ def _missing() -> FkdError:
 def drawn_crops(card: Card) -> np.ndarray:
     """(n, s, s) uint8: drawn faces, cut as the network knows them."""
     faces = _drawn_faces(card.schema.name)
-    maps = card.crop.matrices(tight_boxes(faces.points_px), card.input_size)
+    maps = card.crop.matrices(tight_boxes_from_points(faces.points_px, card.schema), card.input_size)
     return np.stack([cut(image, m, card.input_size) for image, m in zip(faces.images_u8, maps, strict=True)])
 
 

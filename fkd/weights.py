@@ -246,6 +246,13 @@ def weights_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def network_digest(path: Path) -> str:
+    """SHA-256 of the numbers in a file of weights, which stay the same when its card tells more of them."""
+    with path.open("rb") as file:
+        file.seek(int.from_bytes(file.read(8), "little"), 1)  # past the header of the format safetensors
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     """Write weights in half precision, aside and then renamed, so that no half file is ever seen."""
     import torch

@@ -1,24 +1,26 @@
 """Five folds: each face is predicted by the network that did not see it, and the figures come from what is stored."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from fkd.cli import main
 from fkd.data import SOURCES
 from fkd.data.splits import fold_of
 from fkd.data.synthetic import synthetic_dataset
 from fkd.evaluation.evaluate import evaluate
-from fkd.evaluation.folds import FoldErrors, folds_path, measure_folds, read_folds, write_folds
+from fkd.evaluation.folds import FoldErrors, find_folds, folds_path, measure_folds, read_folds, write_folds
 from fkd.metrics import FaceErrors
 from fkd.paths import runs_root
 from fkd.schema import KAGGLE15
 from fkd.training import loop
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
-from fkd.weights import load_torch_model
+from fkd.weights import load_torch_model, save_weights
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
 
@@ -89,6 +91,36 @@ def test_what_is_stored_of_other_weights_of_the_name_is_not_told(places, capsys)
     shutil.rmtree(path.parent)
     assert main(["evaluate", "--weights", str(train("tiny", "epochs=2").weights), "--folds", "5"]) == 1
     assert "over five folds are not stored" in capsys.readouterr().err
+
+
+def test_folds_are_of_one_network_whatever_its_card_says(places, capsys):
+    path = train("tiny").weights
+    assert main(["evaluate", "--weights", str(path), "--folds", "5", "--retrain"]) == 0
+    model = load_torch_model(path)
+    save_weights(path, model.network, dataclasses.replace(model.card, metrics={"drawn": {"nme": 1.0}}))
+    assert find_folds(path) is not None
+    torch.nn.init.zeros_(next(model.network.parameters()))
+    save_weights(path, model.network, model.card)
+    assert find_folds(path) is None
+
+
+def test_a_fold_that_is_measured_is_not_trained_again_for_a_run_that_was_begun(monkeypatch):
+    path = train("tiny").weights
+    real_train = loop.train
+
+    def stops_at_fold_3(config, *rest, **options):
+        if config.fold == 3:
+            raise loop.Stopped
+        real_train(config, *rest, **options)
+
+    monkeypatch.setattr(loop, "train", stops_at_fold_3)
+    with pytest.raises(loop.Stopped):
+        measure_folds(str(path))
+    RunFolder.open("tiny-fold1").write_status("stopped")
+    begun = []
+    monkeypatch.setattr(loop, "train", lambda config, *a, **o: (begun.append(config.fold), real_train(config, *a, **o)))
+    assert not measure_folds(str(path)).missing
+    assert begun == [3, 4]
 
 
 @pytest.mark.parametrize("retrain", [[], ["--retrain"]])

@@ -110,6 +110,13 @@ class TestGood:
         in_source = transform(dataset.points_px, dataset.to_source)
         np.testing.assert_allclose(in_source[1], written - 1, atol=1e-3)  # counted from 1 in the file
 
+    def test_only_the_files_of_points_that_were_named_are_read(self, tmp_path):
+        for name, content in (pts_files("a.jpg", "b.jpg") | {"._a.pts": b"\xff\xfe"}).items():
+            (tmp_path / name).write_bytes(content)
+        assert import_dataset(tmp_path, "both").faces == 2
+        assert import_dataset(tmp_path / "b.pts", "mine").faces == 1
+        assert load_dataset("mine").rows.tolist() == ["training/b.jpg"]
+
     def test_files_of_points_that_are_no_face_are_left_out_by_name(self):
         files = pts_files("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
         files["b.pts"] = files["b.pts"].replace(b"{", b"").replace(b"}", b"")

@@ -6,6 +6,7 @@ import pytest
 
 from fkd.cli import main
 from fkd.data import SOURCES
+from fkd.evaluation.cards import render_card
 from fkd.training import loop
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
@@ -34,6 +35,18 @@ def test_promoted_weights_are_measured_exported_and_have_a_card(weights: Path, c
     assert onnx_hindrance("best") is None
     assert load_model("best").runtime == "onnx"
     assert "your own dataset `drawn`" in (weights / "best.md").read_text("utf-8")
+
+
+def test_weights_that_hold_nothing_out_say_so_and_are_not_promoted(
+    weights: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["train", "--recipe", "mlp", "--set", *TINY_SETTINGS, "fold=-1", "--run", "all"]) == 0
+    card = render_card("run:all")
+    assert "nothing: every face was trained on or watched" in card
+    assert "promote" not in card and "--folds" not in card
+    assert main(["promote", "all", "--name", "best"]) == 1
+    assert "trained on every face, so none is left to measure it on" in capsys.readouterr().err
+    assert not (weights / "best.safetensors").exists()
 
 
 def test_a_failing_export_leaves_the_old_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from fkd.data import load_dataset
 from fkd.data.kaggle import kaggle_rows
 from fkd.lock import FileLock
 from fkd.training import launch, loop
+from fkd.training.group import Group, Stopped
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue
@@ -273,6 +274,29 @@ def test_a_full_disk_leaves_no_lock_behind(places: Path, monkeypatch: pytest.Mon
         patch.setattr("fkd.lock.os.write", full_disk)
         lock.try_acquire()
     assert FileLock(places / "lock").try_acquire()
+
+
+def test_a_run_that_is_stopped_on_a_full_disk_is_stopped(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = loop.Trainer._finish_epoch
+
+    def finish_fill_the_disk_and_stop(trainer: loop.Trainer, record: dict) -> None:
+        finish(trainer, record)
+        patch.setattr(RunFolder, "_replace", full_disk)
+        patch.setattr(RunFolder, "log", full_disk)
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "_finish_epoch", finish_fill_the_disk_and_stop)
+        assert train() == 130
+    assert launch.view("a").state == "stopped"
+
+
+def test_a_stop_that_python_swallowed_is_taken_up_at_the_next_step() -> None:
+    group = Group()
+    group.check()
+    group.stop_asked = True
+    with pytest.raises(Stopped):
+        group.check()
 
 
 def test_a_worker_that_cannot_write_starts_no_other(

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,17 +224,68 @@ def test_what_cannot_train_together_is_one_sentence(monkeypatch):
     assert resolve_devices("cuda:0,cuda:1") == ["cuda:0", "cuda:1"]
     assert resolve_devices("cuda", processes=2) == ["cuda:0", "cuda:1"]
     assert resolve_devices("cpu", processes=2) == ["cpu", "cpu"]
+    assert resolve_devices("cpu:0,cpu:1") == ["cpu", "cpu"]
     for text, message in (
         ("cuda:2", "'cuda:2' is not available"),
         ("cpu,cuda:0", "cannot train together"),
         ("cuda:1,cuda:1", "cannot train together"),
         ("gpu", "no device 'gpu' here"),
         ("cpu,", "no device '' here"),
+        ("meta", "no device 'meta' here"),
+        ("hpu", "no device 'hpu' here"),
     ):
         with pytest.raises(FkdError, match=message):
             resolve_devices(text)
     with pytest.raises(FkdError, match="has started 3 processes for the 2 devices"):
         resolve_devices("cpu,cpu", processes=3)
+
+
+def test_who_leaves_the_queue_lets_those_behind_begin(root, monkeypatch):
+    started = []
+    monkeypatch.setattr(launch, "_spawn", lambda name, device: started.append(name))
+    for name in ("both", "behind", "gone", "closed", "last"):
+        make(name)
+    with Queue("cuda:0").locks[0]:  # somebody trains there
+        launch.launch(RunFolder.open("both"), "cuda:0,cuda:1")
+        launch.launch(RunFolder.open("behind"), "cuda:1")
+        assert started == []
+        launch.stop("both")
+        assert started == ["behind"]
+
+    started.clear()
+    with Queue("cpu").locks[0]:
+        for name in ("gone", "closed", "last"):
+            launch.launch(RunFolder.open(name), "cpu")
+    shutil.rmtree(root / "gone")
+    (root / "closed" / "log.txt").mkdir()  # it cannot be written, as another user's could not
+    launch.start_waiting()
+    assert started[-1] == "last"
+    assert queues()["cpu"] == ["last"]
+    assert state("closed") == "failed"
+    assert "log.txt cannot be written" in launch.view("closed").status["reason"]
+
+
+def test_who_could_not_begin_lets_those_behind_begin_also_where_its_folder_is_gone(root, monkeypatch):
+    started = []
+    monkeypatch.setattr(launch, "_spawn", lambda name, device: started.append(name))
+    Queue("cpu").append("gone")
+    Queue("cpu").append(make("last").name)
+    with pytest.raises(FkdError, match="There is no run 'gone'"):
+        launch.give_up("gone", "cpu", "It is gone.")
+    assert started == ["last"]
+
+
+@pytest.mark.parametrize("damage", ["", "[[", "{}", "[1]", "null"])
+def test_a_damaged_queue_loses_its_order_and_no_run(damage, root, monkeypatch):
+    monkeypatch.setattr(launch, "_spawn", lambda name, device: None)
+    with Queue("cpu").locks[0]:
+        folder = make("a")
+        launch.launch(folder, "cpu")
+    (root / ".queue" / "waiting.json").write_text(damage)
+    folder.write_status("waiting", heartbeat=0)  # it began to wait long ago
+    assert queues() == {} and state("a") == "lost"
+    launch.resume("a")
+    assert queues() == {"cpu": ["a"]}
 
 
 def test_a_run_is_stopped_resumed_and_deleted(root, capsys):
@@ -267,6 +319,8 @@ def test_a_run_goes_on_only_with_a_device_and_settings_that_it_can(root, capsys)
         ({"epoch": 3}, "Unknown settings epoch;"),
         ({"augmentation": {"blurred": 1}}, "Unknown settings augmentation.blurred;"),
         ({"epochs": 0}, "epochs: expected 1 to"),
+        ({"epochs": "20"}, "The setting epochs is '20', which is no int; mend config.json."),
+        ({"augmentation": {"blur": None}}, "The setting blur is None, which is no float"),
     ):
         folder.write_config({**config, **changed})
         with pytest.raises(FkdError, match=message):
@@ -468,7 +522,7 @@ def test_show_gives_settings_and_the_reason_of_a_failure(root, capsys):
 
 
 IMPOSSIBLE = ['model_args={"width": [4]}', 'model_args={"widths": []}', 'model_args={"dropout": 2}']
-IMPOSSIBLE += ['model_args={"widths": [-4]}']
+IMPOSSIBLE += ['model_args={"widths": [-4]}', 'model_args={"keypoints": 3}']
 UNTRAINABLE = [(setting,) for setting in ("data=fewer", "data=kaggle", "batch_size=1", *IMPOSSIBLE)]
 
 

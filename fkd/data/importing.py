@@ -25,7 +25,7 @@ from fkd.data.archives import is_clutter, unpack
 from fkd.data.bad_rows import BadRow, far_outside
 from fkd.data.kaggle import COORDINATES, LOOKUP, kaggle_rows, open_csv, read_header
 from fkd.data.points68 import read_points_table
-from fkd.data.pts import SUFFIX, read_pts_folder
+from fkd.data.pts import SUFFIX, read_pts_files
 from fkd.errors import FkdError, UnwritableError
 from fkd.images import read_image
 from fkd.paths import data_root
@@ -97,7 +97,7 @@ def storage_error(error: OSError) -> FkdError:
     """A sentence on what cannot be written under `FKD_DATA`, or cannot be read elsewhere."""
     root, why = data_root(), error.strerror or error
     place = Path(str(error.filename or root))
-    if place.is_relative_to(root):
+    if place.absolute().is_relative_to(root.absolute()):
         return UnwritableError(f"Nothing can be stored in {root} ({why}); set FKD_DATA to a folder that can hold it.")
     return FkdError(f"{place} cannot be read ({why}); check its permissions.")
 
@@ -170,6 +170,7 @@ class _Table:
     path: Path  # of a CSV, or the folder of `.pts` files
     layout: str  # kaggle, kaggle_test or points68
     part: str = "training"  # what its faces are published as
+    pts: tuple[Path, ...] = ()
 
 
 def _find_tables(files: list[Path], layout: str) -> list[_Table]:
@@ -200,9 +201,14 @@ def _part_of(name: str) -> str:
 
 def _folders_of_pts(files: list[Path]) -> list[_Table]:
     """Each folder that has points in files of their own; a part is called after its path below all of them."""
-    folders = sorted({path.parent for path in files if path.suffix.lower() == SUFFIX})
+    pts = [path for path in files if path.suffix.lower() == SUFFIX]
+    folders = sorted({path.parent for path in pts})
     common = Path(os.path.commonpath(folders)) if folders else Path()
-    return [_Table(folder, "points68", _part_of(_flat(str(folder.relative_to(common))))) for folder in folders]
+    return [
+        _Table(folder, "points68", _part_of(_flat(str(folder.relative_to(common)))), tuple(here))
+        for folder in folders
+        if (here := [path for path in pts if path.parent == folder])
+    ]
 
 
 def _holds_csv(path: Path) -> bool:
@@ -258,7 +264,7 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
             raise FkdError(f"Two tables are called {table.path.name}; give them different names.")
         (ready / table.part).mkdir()
         left_out: list[BadRow] | None = [] if skip_bad_rows else None
-        read = (read_pts_folder if table.path.is_dir() else read_points_table)(table.path, left_out)
+        read = read_pts_files(table.pts, left_out) if table.pts else read_points_table(table.path, left_out)
         kept: dict[str, int] = {}
         for i, name in enumerate(steps(f"checking the pictures of {table.path.name}", read.names)):
             try:

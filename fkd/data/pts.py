@@ -15,6 +15,7 @@ Pixels are counted from 1 in it (Sagonas et al., "300 Faces in-the-Wild Challeng
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,14 @@ from fkd.schema import IBUG68
 SUFFIX = ".pts"
 
 
-def read_pts_folder(folder: Path, left_out: list[BadRow] | None = None) -> PointsTable:
-    """All faces whose points lie in one folder, by file name.
+def read_pts_files(files: Sequence[Path], left_out: list[BadRow] | None = None) -> PointsTable:
+    """The faces of files in one folder, in their order.
 
     Faces that cannot be used go to `left_out` where it is given.
 
     Raises:
         FkdError: no face can be used, or one cannot and `left_out` is None.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == SUFFIX)
     names, points, rows = [], [], []
     for row, file in enumerate(files):
         try:
@@ -52,7 +52,7 @@ def read_pts_folder(folder: Path, left_out: list[BadRow] | None = None) -> Point
             rows.append(row)
     if not names:
         first = f"; the first: {left_out[0].reason}" if left_out else "."
-        raise FkdError(f"{folder.name} has no face that can be used{first}")
+        raise FkdError(f"{files[0].parent.name} has no face that can be used{first}")
     return PointsTable(names, np.stack(points), rows, [files[row].name for row in rows])
 
 

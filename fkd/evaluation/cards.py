@@ -110,9 +110,15 @@ def _trained(card: Card) -> str:
 
 def _held_out(card: Card) -> str:
     config = card.training.get("config", {})
-    if config.get("split", BY_FOLD) != BY_FOLD:
+    if not _is_by_fold(card):
         return f"the test faces of its split by {config['split']}"
+    if config.get("fold", 0) < 0:
+        return "nothing: every face was trained on or watched"
     return f"fold {config.get('fold')} of five, by {_GROUPS}"
+
+
+def _is_by_fold(card: Card) -> bool:
+    return card.training.get("config", {}).get("split", BY_FOLD) == BY_FOLD
 
 
 def _purpose(card: Card) -> list[str]:
@@ -334,12 +340,15 @@ def _failures(card: Card, found: Assessment, pictures: bool) -> list[str]:
 
 def _reproduction(card: Card, found: Assessment | None) -> list[str]:
     run, config = card.training.get("run", card.name), card.training.get("config", {})
+    made = [train_command(run, config)] if config.get("recipe") in RECIPES else []
+    if _is_by_fold(card) and config.get("fold", 0) < 0:
+        return ["## How to reproduce", "", "Made with:", "", "```", *made, "```"]
     commands = [
-        *([train_command(run, config)] if config.get("recipe") in RECIPES else []),
+        *made,
         f"python -m fkd promote {run} --name {card.name}",
         f"python -m fkd evaluate --weights {card.name}",
         f"python -m fkd evaluate --weights {card.name} --boxes detect",
-        f"python -m fkd evaluate --weights {card.name} --folds 5 --retrain",
+        *([f"python -m fkd evaluate --weights {card.name} --folds 5 --retrain"] if _is_by_fold(card) else []),
         measure_command(card.name),
     ]
     told = ["Made, checked on the held-out fold, and measured anew with:", "", "```", *commands, "```"]

@@ -30,7 +30,7 @@ from fkd.paths import results_root, runs_root, written_aside
 from fkd.schema import Schema, get_schema
 from fkd.training.config import TrainConfig
 from fkd.training.provenance import fingerprint, versions
-from fkd.weights import Card, LoadedModel, load_torch_model, read_card
+from fkd.weights import LoadedModel, find_weights, load_torch_model, network_digest, read_card
 
 MEASURED = ("rmse_px", "nme", "nme_median", "nme_p90", "fr8", "auc8", "argmax_accuracy")
 
@@ -43,7 +43,8 @@ class FoldErrors:
         errors: of n faces, in the order of the dataset.
         folds: (n,) uint8: the fold of each face, and so the network that predicted it.
         sources: (n,) uint8: the dataset each face comes from, an index into `about["data"]`.
-        about: name, schema, data and its fingerprint, configuration, runs by fold and versions.
+        about: name, schema, data and its fingerprint, digest of the weights themselves, configuration, runs by
+            fold and versions.
 
     Faces of a fold that has no run yet have no errors.
     """
@@ -96,21 +97,23 @@ def folds_path(name: str) -> Path:
 
 def folds_of(name_or_path: str | Path) -> FoldErrors:
     """The stored errors of weights; `FkdError` says which command makes them."""
-    found = find_folds(read_card(name_or_path))
+    found = find_folds(name_or_path)
     if found is None:
         make = f"python -m fkd evaluate --weights {shlex.quote(str(name_or_path))} --folds {FOLDS} --retrain"
         raise FkdError(f"The errors of {name_or_path} over five folds are not stored; make them with: {make}")
     return found
 
 
-def find_folds(card: Card) -> FoldErrors | None:
-    """The stored errors of weights; None where there are none of several folds, or they are of other settings."""
+def find_folds(name_or_path: str | Path) -> FoldErrors | None:
+    """The stored errors of weights; None where there are none of several folds, or of other weights or settings."""
+    card = read_card(name_or_path)
     found = read_folds(card.name)
     if found is None or len(found.about["runs"]) < 2:
         return None
     config = {key: value for key, value in card.training.get("config", {}).items() if key != "fold"}
-    stored = {key: value for key, value in found.about["config"].items() if key in config}
-    return found if stored == config else None
+    same_settings = {key: value for key, value in found.about["config"].items() if key in config} == config
+    same_network = found.about.get("network") == network_digest(find_weights(name_or_path))
+    return found if same_settings and same_network else None
 
 
 def read_folds(name: str) -> FoldErrors | None:
@@ -162,7 +165,7 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     if config is None or config.split != BY_FOLD or config.fold < 0:
         raise FkdError(f"{model.card.name} was not trained without a fold of five, so four more folds say nothing.")
     dataset = load_dataset(config.data)
-    stored, found = read_folds(model.card.name), _nothing_measured(model.card.name, config, dataset)
+    stored, found = read_folds(model.card.name), _nothing_measured(weights, config, dataset)
     if stored is not None and stored.missing and _are_alike(stored, found):
         found = stored
     others = {
@@ -173,7 +176,7 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     for name, other in others.values():  # all of them before the first is trained
         _check_run(name, other)
     for fold in np.unique(found.folds).tolist():
-        if fold in others and fold not in found.missing and not _exists(others[fold][0]):
+        if fold in others and fold not in found.missing and not _is_finished(others[fold][0]):
             continue
         network = _trained(*others[fold], device) if fold in others else model
         faces = dataset.subset(found.folds == fold)
@@ -184,11 +187,12 @@ def measure_folds(weights: str, device: str = "cpu") -> FoldErrors:
     return found
 
 
-def _nothing_measured(name: str, config: TrainConfig, dataset: Dataset) -> FoldErrors:
+def _nothing_measured(weights: str, config: TrainConfig, dataset: Dataset) -> FoldErrors:
     n, k = dataset.points_px.shape[:2]
     data = config.data.split("+")
     about = {
-        "name": name,
+        "name": read_card(weights).name,
+        "network": network_digest(find_weights(weights)),
         "schema": dataset.schema.name,
         "data": data,
         "data_hash": fingerprint(dataset),
@@ -202,8 +206,8 @@ def _nothing_measured(name: str, config: TrainConfig, dataset: Dataset) -> FoldE
 
 
 def _are_alike(one: FoldErrors, other: FoldErrors) -> bool:
-    """Whether both are of the same settings and faces."""
-    return all(one.about[key] == other.about[key] for key in ("config", "data_hash"))
+    """Whether both are of the same weights, settings and faces."""
+    return all(one.about.get(key) == other.about[key] for key in ("network", "config", "data_hash"))
 
 
 def _one_device(text: str) -> str:
@@ -226,6 +230,12 @@ def _check_run(name: str, config: TrainConfig) -> None:
 
 def _exists(name: str) -> bool:
     return (runs_root() / name / "config.json").is_file()
+
+
+def _is_finished(name: str) -> bool:
+    from fkd.training.launch import view
+
+    return _exists(name) and view(name).state == "finished"
 
 
 def _trained(name: str, config: TrainConfig, device: str) -> LoadedModel:

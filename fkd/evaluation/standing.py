@@ -43,7 +43,7 @@ class Standing:
 def standing(name_or_path: str | Path) -> dict[str, Standing]:
     """By dataset; from the weights' header alone where nothing else is stored of them."""
     card, found = read_card(name_or_path), find_assessment(str(name_or_path))
-    folds = find_folds(card)
+    folds = find_folds(name_or_path)
     if folds is not None:
         return {data: _over_folds(folds, data) for data in folds.about["data"]}
     return {data: _of_one(data, metrics, found) for data, metrics in card.metrics.items()}

@@ -1,4 +1,4 @@
-"""Networks by name: `create_model("heatmap", keypoints=68, input_size=128)`."""
+"""Networks by name: `create_model("heatmap", 68, 128)`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODELS: dict[str, type[KeypointNetwork]] = {
 __all__ = ["MODELS", "KeypointNetwork", "Output", "check_model", "create_model", "norm_to_px", "px_to_norm"]
 
 
-def create_model(name: str, keypoints: int, input_size: int, **arguments: object) -> KeypointNetwork:
+def create_model(name: str, keypoints: int, input_size: int, /, **arguments: object) -> KeypointNetwork:
     """A network with fresh parameters; `FkdError` for an unknown name or argument."""
     if name not in MODELS:
         raise FkdError(f"Unknown network {name!r}; known are {', '.join(MODELS)}.")
@@ -35,7 +35,7 @@ def create_model(name: str, keypoints: int, input_size: int, **arguments: object
         raise FkdError(f"The network {name!r} cannot be made with {arguments}: {error}.") from None
 
 
-def check_model(name: str, keypoints: int, input_size: int, **arguments: object) -> None:
+def check_model(name: str, keypoints: int, input_size: int, /, **arguments: object) -> None:
     """`FkdError` for a network that cannot be made, or cannot take crops of its size; takes no memory."""
     try:
         with torch.device("meta"):

@@ -196,7 +196,7 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> TrainConfig:
-        """The inverse of `as_dict`; unknown fields raise `FkdError`."""
+        """The inverse of `as_dict`; unknown fields and values of another type raise `FkdError`."""
         stored = dict(stored)
         unknown = _unknown(stored, cls)
         if isinstance(augmentation := stored.get("augmentation"), dict):
@@ -204,7 +204,9 @@ class TrainConfig:
         if unknown:
             raise FkdError(f"Unknown settings {', '.join(unknown)}; see python -m fkd train --help.")
         if isinstance(augmentation, dict):
+            _check_types(augmentation, Augmentation)
             stored["augmentation"] = Augmentation(**augmentation)
+        _check_types(stored, cls)
         return cls(**stored)
 
     def with_settings(self, settings: list[str]) -> TrainConfig:
@@ -238,6 +240,15 @@ class TrainConfig:
 
 def _unknown(stored: dict[str, Any], owner: type) -> list[str]:
     return sorted(set(stored) - {f.name for f in dataclasses.fields(owner)})
+
+
+def _check_types(stored: dict[str, Any], owner: type) -> None:
+    for item in dataclasses.fields(owner):
+        value = stored.get(item.name, item.default)
+        kind = Augmentation if item.name == "augmentation" else _kind(item)
+        fits = type(value) in (int, float) if kind is float else type(value) is kind
+        if item.name in stored and not fits:
+            raise FkdError(f"The setting {item.name} is {value!r}, which is no {kind.__name__}; mend config.json.")
 
 
 def _replace(settings: Any, name: str, text: str) -> Any:

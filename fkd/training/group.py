@@ -68,6 +68,8 @@ class Group:
     def check(self) -> None:
         """Called by all at the same point: raises `Stopped` in all when one has been asked to stop."""
         if self.size == 1:
+            if self.stop_asked:  # and what the signal's handler raised was lost, as Python loses it in a finalizer
+                raise Stopped
             return
         asked = torch.tensor(float(self.stop_asked))
         dist.all_reduce(asked)

@@ -77,10 +77,27 @@ def _errors_in_a_sentence() -> Iterator[None]:
 
 
 def start_waiting() -> None:
-    """Start every run whose turn it is and whose devices are free."""
+    """Start every run whose turn it is and whose devices are free; one that cannot be started leaves the queue."""
+    while gone := [next_one for next_one in next_ones() if not _can_start(*next_one)]:
+        for name, device in gone:
+            Queue(device).remove(name)
     for name, device in next_ones():
         if not (Queue(device).is_busy() or _lock(name).is_held() or _is_coming_up(name)):
             _spawn(name, device)
+
+
+def _can_start(name: str, device: str) -> bool:
+    """Whether a waiting run is still there, and its log can be written; if not, the run has failed."""
+    path = runs_root() / name
+    if not (path / "config.json").is_file():  # deleted by hand while it waited
+        return False
+    try:
+        (path / "log.txt").open("ab").close()
+    except OSError as error:
+        reason = f"{path / 'log.txt'} cannot be written ({error.strerror})."
+        RunFolder(path).write_failure(reason, f"{name} could not begin on {device}: {reason}")
+        return False
+    return True
 
 
 def _is_coming_up(name: str) -> bool:
@@ -92,9 +109,6 @@ def _is_coming_up(name: str) -> bool:
 
 def _spawn(name: str, device: str) -> None:
     path = runs_root() / name
-    if not (path / "config.json").is_file():  # deleted by hand while it waited
-        Queue(device).remove(name)
-        return
     command = [sys.executable, "-m", "fkd", "train", "--run", name, "--queued", "--device", device]
     path_of_modules = os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**without_torchrun(os.environ), "PYTHONPATH": path_of_modules}
@@ -107,8 +121,10 @@ def _spawn(name: str, device: str) -> None:
 def give_up(name: str, device: str, reason: str) -> None:
     """For a worker that cannot begin: take its run out of the queue, as failed, or it would be started for ever."""
     Queue(device).remove(name)
-    RunFolder.open(name).write_failure(reason, f"{name} could not begin on {device}: {reason}")
-    start_waiting()
+    try:
+        RunFolder.open(name).write_failure(reason, f"{name} could not begin on {device}: {reason}")
+    finally:
+        start_waiting()
 
 
 @contextlib.contextmanager
@@ -144,7 +160,8 @@ def turn(folder: RunFolder, device: str, *, queued: bool = False) -> Iterator[No
         queue.release()
         lock.release()
         if can_write:
-            start_waiting()
+            with contextlib.suppress(OSError):  # a run that ended well has; who next looks at the queue tries again
+                start_waiting()
 
 
 def _append(queue: Queue, name: str) -> None:
@@ -211,6 +228,7 @@ def stop(name: str) -> None:
         with _errors_in_a_sentence():
             Queue(before.status["device"]).remove(folder.name)
             folder.write_status("stopped", device=before.status["device"])
+            start_waiting()  # those behind it
     elif before.state != "running":
         raise FkdError(f"The run {name!r} is {before.state}, not running.")
     holder = lock.holder()

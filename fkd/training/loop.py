@@ -62,8 +62,7 @@ def train(
                 trainer.run_epochs()
         except Stopped:
             if group.leads:
-                run.write_status("stopped")
-                run.log("stopped; the run can be resumed from its last complete epoch")
+                run.write_end("stopped", "stopped; the run can be resumed from its last complete epoch")
         except Exception as error:
             group.stop_asked = True  # torchrun stops the others of a group as soon as one has ended
             _end_as_failed(error, config, run, group)

@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fkd.data import load_dataset
+from fkd.data.splits import BY_FOLD
 from fkd.errors import FkdError
 from fkd.evaluation.cards import write_card
 from fkd.evaluation.evaluate import evaluate
 from fkd.export import export_onnx
 from fkd.paths import weights_root, written_aside
 from fkd.progress import report
+from fkd.training.config import TrainConfig
 from fkd.training.run import RunFolder
 from fkd.weights import RUN_PREFIX, Card, list_weights, load_torch_model, save_weights
 
@@ -46,6 +48,7 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     """
     check_name(name, replace)
     folder = RunFolder.open(run)
+    _check_held_out(folder)
     model = load_torch_model(f"{RUN_PREFIX}{folder.name}")
     card = dataclasses.replace(model.card, name=name, training={**model.card.training, "run": folder.name})
     for data in card.trained_on:
@@ -54,6 +57,15 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     _put(card, model.network)
     write_card(name)
     return card.metrics
+
+
+def _check_held_out(folder: RunFolder) -> None:
+    config = TrainConfig.from_dict(folder.read_config())
+    if config.split == BY_FOLD and config.fold < 0:
+        raise FkdError(
+            f"The run {folder.name!r} was trained on every face, so none is left to measure it on; "
+            "train with a fold held out, and promote that."
+        )
 
 
 def _put(card: Card, network: KeypointNetwork) -> None:

@@ -27,7 +27,7 @@ from fkd.errors import FkdError
 from fkd.paths import runs_root
 from fkd.training.samples import Samples
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _MADE_WITH = "made_with"
 _LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
 
@@ -35,7 +35,8 @@ _LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
 def path_of(name: str) -> Path:
     """Where the run of a new name is to be; `FkdError` for what cannot be a name."""
     if not _NAME.fullmatch(name):
-        raise FkdError(f"{name!r} cannot name a run; use letters, digits, '-', '_' and '.', and no '-' or '.' first.")
+        allowed = "use letters, digits, '-', '_' and '.', and no '-' or '.' first"
+        raise FkdError(f"{name[:120]!r} cannot name a run; {allowed}, 100 of them at most.")
     return runs_root() / name
 
 
@@ -147,17 +148,21 @@ class RunFolder:
         aside.replace(self.checkpoint)
 
     def write_failure(self, reason: str, details: str) -> None:
-        """Write the status `failed` and a log, as far as a full or read-only disk lets anybody write."""
+        """Write the status `failed` with its reason, and the details into the log."""
+        self.write_end("failed", details, reason=reason)
+
+    def write_end(self, state: str, told: str, **progress: Any) -> None:
+        """Write a last status and what the log tells of it, as far as a full or read-only disk lets anybody write."""
         with contextlib.suppress(OSError):
             for half_written in self.path.rglob("*.tmp"):
                 half_written.unlink()
         try:
-            self.write_status("failed", reason=reason)
+            self.write_status(state, **progress)
         except OSError:
             with contextlib.suppress(OSError):
-                self._write_into_status("failed", reason=reason)
+                self._write_into_status(state, **progress)
         with contextlib.suppress(OSError):
-            self.log(details)
+            self.log(told)
 
     def _write_into_status(self, state: str, **progress: Any) -> None:
         """Overwrite status.json where no other file can be made beside it."""

@@ -8,6 +8,7 @@ interfaces; the latter meet through files, and talk to each other through the lo
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def resolve_devices(text: str, processes: int | None = None) -> list[str]:
     import torch
 
     names = ("cuda" if torch.cuda.is_available() else "cpu") if text == "auto" else text
-    devices = ["cuda:0" if name == "cuda" else name for name in names.split(",")]
+    devices = [_one_name(name) for name in names.split(",")]
     if processes and len(devices) == 1:
         devices = [f"cuda:{i}" for i in range(processes)] if devices[0].startswith("cuda") else devices * processes
     if processes and len(devices) != processes:
@@ -64,10 +65,17 @@ def resolve_devices(text: str, processes: int | None = None) -> list[str]:
         raise FkdError(f"The devices {text!r} cannot train together; name distinct GPUs, or cpu several times.")
     for other in set(devices) - set(gpus):
         try:
-            torch.empty(0, device=other)
-        except (RuntimeError, AssertionError):  # of names that torch does not know, or was not built for
+            torch.empty(1, device=other).tolist()  # the device "meta" has no numbers
+        except (RuntimeError, AssertionError, ImportError):  # of what torch does not know, or was not built for
             raise FkdError(f"There is no device {other!r} here; take auto, cpu, or cuda:0 for the first GPU.") from None
     return devices
+
+
+def _one_name(device: str) -> str:
+    """What a device is called by all who wait for it; torch knows more than one name."""
+    if device == "cuda":
+        return "cuda:0"
+    return "cpu" if re.fullmatch(r"cpu:\d+", device) else device
 
 
 def start_torchrun(arguments: list[str], processes: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 from fkd.lock import FileLock
@@ -102,9 +103,11 @@ class Queue:
 
 
 def read_waiting() -> Waiting:
-    """Name and devices of every run that waits."""
-    path = _folder() / "waiting.json"
-    return [(name, device) for name, device in json.loads(path.read_text("utf-8"))] if path.exists() else []
+    """Name and devices of every run that waits; nobody where the file is damaged: those runs are lost, not broken."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        waiting = json.loads((_folder() / "waiting.json").read_text("utf-8"))
+        return [(str(name), str(device)) for name, device in waiting]
+    return []
 
 
 def queues() -> dict[str, list[str]]:
@@ -135,5 +138,8 @@ def _folder() -> Path:
 def _write(waiting: Waiting) -> None:
     path = _folder() / "waiting.json"
     aside = path.with_name(f"{path.name}.tmp")
-    aside.write_text(json.dumps(waiting), encoding="utf-8")
+    with aside.open("w", encoding="utf-8") as file:
+        json.dump(waiting, file)
+        file.flush()
+        os.fsync(file.fileno())  # or a crash could leave an empty file under the new name
     aside.replace(path)
