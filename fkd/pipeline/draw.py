@@ -186,23 +186,28 @@ def _label_places(
     taken = np.vstack([np.concatenate([points - radius, points + radius], axis=1), title])
     places: list[np.ndarray | None] = [None] * len(points)
     for i in np.argsort(-crowd, kind="stable"):
-        half = np.array([_font(size).getlength(texts[i]) / 2 + 0.1 * size, 0.55 * size])
+        half = np.array([_length(texts[i], size) / 2 + 0.1 * size, 0.55 * size])
         angles = outwards[i] + _TURNS
         directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         # As far as the box reaches in that direction, so that it touches the rim of the point.
         reach = (half / np.maximum(np.abs(directions), 1e-6)).min(axis=-1) + 1.4 * radius
-        furthest = _FURTHEST * 0.5 * size / half[0]
-        for further in _FURTHER[furthest >= _FURTHER]:
-            centres = points[i] + directions * (reach + further * size)[:, None]
-            lows, highs = (centres - half)[:, None], (centres + half)[:, None]
-            meets = ((lows < taken[:, 2:]) & (taken[:, :2] < highs)).all(axis=-1).any(axis=-1)
-            meets |= (lows < 0).any(axis=(1, 2)) | (highs > canvas.shape[1::-1]).any(axis=(1, 2))
-            if not meets.all():
-                free = meets.argmin()
-                places[i] = np.concatenate([lows[free, 0], highs[free, 0]])
-                taken = np.vstack([taken, places[i]])
-                break
+        further = _FURTHER[_FURTHEST * 0.5 * size / half[0] >= _FURTHER]
+        far = reach + size * further[:, None]
+        centres = points[i] + (directions * far[..., None]).reshape(-1, 2)
+        lows, highs = centres - half, centres + half
+        (x0, y0), (x1, y1) = lows.T[..., None], highs.T[..., None]
+        meets = ((x0 < taken[:, 2]) & (taken[:, 0] < x1) & (y0 < taken[:, 3]) & (taken[:, 1] < y1)).any(axis=1)
+        meets |= (lows < 0).any(axis=1) | (highs > canvas.shape[1::-1]).any(axis=1)
+        if not meets.all():
+            free = meets.argmin()
+            places[i] = np.concatenate([lows[free], highs[free]])
+            taken = np.vstack([taken, places[i]])
     return places
+
+
+@lru_cache(maxsize=2048)
+def _length(text: str, size: int) -> float:
+    return _font(size).getlength(text)
 
 
 def _nearest(box: np.ndarray, point_px: np.ndarray) -> np.ndarray:
@@ -258,15 +263,31 @@ def _dots(
 
 def _text(canvas: np.ndarray, xy: tuple[float, float], text: str, size: int) -> None:
     """Write in white with a dark rim; `xy` is the upper left corner. What lies outside the picture is cut off."""
+    kept, added, offset = _written(text, size)
+    x, y = np.round(xy).astype(int) + offset
+    height, width = kept.shape[:2]
+    rows, columns = slice(max(y, 0), max(y + height, 0)), slice(max(x, 0), max(x + width, 0))
+    part = canvas[rows, columns]
+    inside = (slice(max(-y, 0), max(-y, 0) + part.shape[0]), slice(max(-x, 0), max(-x, 0) + part.shape[1]))
+    part[:] = np.round(part * kept[inside] + added[inside])
+
+
+@lru_cache(maxsize=2048)
+def _written(text: str, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A text to lay over pictures, kept as each frame of a video has the same ones: picture * first + second.
+
+    Returns:
+        (h, w, 1) float32 in [0, 1], (h, w, 3) float32 in [0, 255], and where they begin, (x, y) from the text's corner.
+    """
     font, rim = _font(size), max(1, size // 10)
-    extent = np.array(font.getbbox(text, stroke_width=rim)[2:])
-    part, corner = _part(canvas, np.asarray(xy) - rim, np.asarray(xy) + extent + rim)
-    if not part.size:
-        return
-    picture = Image.fromarray(part)
-    place = (float(xy[0] - corner[0]), float(xy[1] - corner[1]))
-    ImageDraw.Draw(picture).text(place, text, fill=_WHITE, font=font, stroke_width=rim, stroke_fill=_DARK)
-    part[:] = np.asarray(picture)
+    left, top, right, bottom = (int(end) for end in font.getbbox(text, stroke_width=rim))
+    covered = []
+    for stroke in (rim, 0):
+        mask = Image.new("L", (right - left, bottom - top))
+        ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font, stroke_width=stroke)
+        covered.append(np.asarray(mask, np.float32)[:, :, None] / 255)
+    dark, white = covered
+    return (1 - dark) * (1 - white), dark * (1 - white) * _DARK + white * _WHITE, np.array([left, top])
 
 
 @lru_cache(maxsize=32)
