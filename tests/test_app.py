@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
 from fkd.paths import PROJECT_ROOT, weights_root
+from fkd.ui import frame, sources
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SENTENCE_LENGTH = 200
@@ -212,15 +214,28 @@ def test_what_nobody_foresaw_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPat
 
 
 def a_page_with_a_live_picture() -> None:
-    from fkd.ui import sources
+    from types import SimpleNamespace
 
-    sources.choose_source()
-    sources.offer_source("Take a still photo", sources.CAMERA, ":material/photo_camera:")
+    from fkd.ui import frame, sources
+
+    def page() -> None:
+        sources.choose_source()
+        sources.offer_source("Take a still photo", sources.CAMERA, ":material/photo_camera:")
+
+    frame.run(SimpleNamespace(run=page))
 
 
 def test_a_button_counts_though_a_live_picture_brings_back_the_source_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = 100.0
-    monkeypatch.setattr("fkd.ui.sources.time.monotonic", lambda: now_s)
+    now_s, run_s = 100.0, 0.0
+    offer = sources.offer_source
+
+    def offer_slowly(*arguments: str) -> bool:
+        nonlocal now_s
+        now_s += run_s
+        return offer(*arguments)
+
+    monkeypatch.setattr(frame, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(sources, "offer_source", offer_slowly)
     app = AppTest.from_function(a_page_with_a_live_picture).run()
 
     def choose(source: str) -> str:
@@ -236,6 +251,10 @@ def test_a_button_counts_though_a_live_picture_brings_back_the_source_before(mon
     assert choose("Photos") == "Photos"
     press(app, "Take a still photo")
     assert choose("Photos") == "Photos", "only a live picture tells anything by itself"
+    assert choose("Live") == "Live"
+    run_s = 5.0  # the answer loads other weights, and what the live picture tells waits for its end
+    press(app, "Take a still photo")
+    assert choose("Live") == "Camera"
 
 
 def test_photos_are_not_written_to_disk(app: AppTest) -> None:

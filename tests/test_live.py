@@ -178,6 +178,13 @@ def test_a_failing_frame_is_counted_told_and_survived(
     assert len(session.figures().faces) == 1
 
 
+def test_a_frame_without_a_time_is_worked_on_too(model: LoadedModel) -> None:
+    session = LiveSession(LiveSettings(model))
+    shown = session.on_frame(av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8), format="rgb24"))
+    assert (shown.width, shown.height, shown.pts) == (320, 240, None)
+    assert session.figures().failures == 0
+
+
 def test_a_frame_that_cannot_be_decoded_comes_back_as_it_is(model: LoadedModel) -> None:
     class Undecodable:
         def to_ndarray(self, format: str) -> None:

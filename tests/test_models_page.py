@@ -62,6 +62,15 @@ def test_the_worst_faces_follow_the_dataset_that_was_chosen(app: AppTest) -> Non
     assert choices(app) == (ON_TWO, second, second)
 
 
+def test_faces_that_are_not_here_are_named_and_others_offered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = standing(ON_TWO)
+    for here, meanwhile in (([first], False), ([], True)):
+        monkeypatch.setattr(worst, "available_names", lambda here=here: [*here, "synthetic68"])
+        (told,) = [info.value for info in app.run().info if "are not here" in info.value]
+        assert second in told and (first in told) == meanwhile
+        assert ("look at synthetic ones" in told) == meanwhile
+
+
 def test_an_address_with_a_dataset_begins_with_weights_measured_on_it(app: AppTest) -> None:
     (data,) = standing(OTHER)
     app.query_params["board"] = data

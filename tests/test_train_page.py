@@ -18,7 +18,7 @@ from fkd.data.notes import notes_path
 from fkd.errors import FkdError
 from fkd.evaluation.leaderboard import Row
 from fkd.lock import FileLock
-from fkd.paths import PROJECT_ROOT
+from fkd.paths import PROJECT_ROOT, data_root
 from fkd.progress import report
 from fkd.training import launch
 from fkd.training.config import SECTIONS, TrainConfig
@@ -112,7 +112,11 @@ def test_what_changes_the_faces_to_learn_from_has_them_counted_anew(monkeypatch:
     notes_path("few").parent.mkdir(parents=True, exist_ok=True)
     notes_path("few").write_text("row,source,note\n")
     keys_of_counts.append(setup._begin_counting(config))
-    assert len(set(keys_of_counts)) == 3
+    table = data_root() / "few" / "training.csv"
+    with table.open("a") as rows:  # in place: the folder has not changed
+        rows.write(table.read_text().splitlines()[-1] + "\n")
+    keys_of_counts.append(setup._begin_counting(config))
+    assert len(set(keys_of_counts)) == 4
     assert setup._begin_counting(replace(config, epochs=2)) == keys_of_counts[-1]
 
 
@@ -321,6 +325,19 @@ def test_fields_without_effect_cannot_be_filled_in() -> None:
     assert field(app, "number_input", "Fold").disabled
 
 
+def test_a_field_without_effect_keeps_nobody_from_starting() -> None:
+    app = fill_in(open_page())
+    field(app, "selectbox", "Held out as test").set_value("group").run()
+    field(app, "number_input", "Share for testing").set_value(5.0).run()
+    assert start_button(app).disabled
+    field(app, "selectbox", "Held out as test").set_value("fold").run()
+    assert field(app, "number_input", "Share for testing").disabled
+    assert not start_button(app).disabled
+    press(app, "Start")
+    (view,) = launch.view_all()
+    assert TrainConfig.from_dict(view.config).checked().split == "fold"
+
+
 def test_fields_depend_on_others_of_their_form() -> None:
     for settings in (TrainConfig, Augmentation):
         known = {item.name: item for item in fields(settings)}
@@ -449,6 +466,22 @@ def test_a_promotion_is_not_told_of_the_next_run_of_that_name(way: str) -> None:
     assert not open_page(view=keys.RUNS, run="again").success
 
 
+def test_a_run_keeps_its_name_while_it_is_promoted() -> None:
+    make("mine", "finished")
+    may_end = threading.Event()
+    work.begin(("promote", "mine"), "The promotion", lambda: may_end.wait() and ("mine", {"few": {"nme": 1.0}}))
+    try:
+        app = open_page(view=keys.RUNS, run="mine")
+        assert not [box for box in app.text_input if box.label == "New name"]
+        assert [button.disabled for button in app.button if button.label == "Delete"] == [True]
+    finally:
+        may_end.set()
+    while_under_way(("promote", "mine"))
+    app = open_page(view=keys.RUNS, run="mine")
+    assert field(app, "text_input", "New name").value == "mine"
+    assert len(app.success) == 1
+
+
 def test_the_weights_of_a_run_can_be_chosen_by_its_name(places: Path) -> None:
     make("young", "finished").weights.write_bytes(b"weights")
     make("empty", "running")
@@ -499,6 +532,34 @@ def test_work_that_fails_says_why_and_can_begin_again() -> None:
     assert followed().text[0].value == "done"
     work.forget("key")
     assert followed().text[0].value == "None"
+
+
+def _page_with_work_that_begins_by_itself() -> None:
+    import streamlit as st
+
+    from fkd.ui import work
+
+    work.ensure("itself", "A try", st.session_state["tries"].pop)
+    st.text(work.follow("itself", stop=None))
+
+
+def test_work_that_began_by_itself_and_failed_is_tried_again_when_asked() -> None:
+    class Tries(list):
+        def pop(self) -> str:  # type: ignore[override]
+            if len(self) == 1:
+                return "done"
+            del self[0]
+            raise FkdError("No luck.")
+
+    app = AppTest.from_function(_page_with_work_that_begins_by_itself)
+    app.session_state["tries"] = Tries(range(2))
+    for _ in range(2):
+        app.run()
+        while_under_way("itself")
+    assert [error.value for error in app.run().error] == ["No luck."]
+    press(app, "Try again")
+    while_under_way("itself")
+    assert app.run().text[0].value == "done"
 
 
 def test_work_that_fails_unforeseen_is_not_kept() -> None:

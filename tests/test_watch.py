@@ -17,7 +17,7 @@ from fkd.data import SOURCES
 from fkd.lock import FileLock
 from fkd.schema import GROUP_COLOURS, IBUG68, KAGGLE15
 from fkd.training import comparison, history, launch, loop
-from fkd.training.history import EPOCH, as_history, read_history
+from fkd.training.history import EPOCH, TIME, as_history, read_history
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
 from fkd.training.waiting import Queue
@@ -214,6 +214,18 @@ def test_a_run_of_before_samples_and_validation_losses_still_shows(root: Path) -
     assert "After the first epoch" in texts(section(app, "Faces"))
     section(app, "Settings")
     assert "not said anything" in texts(section(app, "Log"))
+
+
+def test_an_axis_that_a_run_has_nothing_for_says_so(root: Path) -> None:
+    folder = RunFolder.create("timeless")
+    folder.write_config({"recipe": "mlp", "data": "kaggle"})
+    folder.write_status("finished", epoch=1, epochs=1)
+    folder.append_metrics({"epoch": 1, "train_loss": 1.0, "validation_nme": 9.0})
+    app = show(one_run, "timeless")
+    assert figures_of(app)
+    next(c for c in app.segmented_control if c.key.endswith(".over")).set_value(TIME).run()
+    assert not app.exception and not figures_of(app)
+    assert "None of this has been noted over minutes of training." in texts(app)
 
 
 def test_the_slider_follows_the_newest_epoch_until_it_is_moved(root: Path) -> None:

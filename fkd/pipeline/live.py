@@ -152,7 +152,9 @@ class LiveSession:
                 if image_rgb_u8 is None:
                     return frame
                 answer = av.VideoFrame.from_ndarray(draw_notice(image_rgb_u8, _NOTICE), format="rgb24")
-            answer.pts, answer.time_base = frame.pts, frame.time_base
+            answer.pts = frame.pts
+            if frame.time_base is not None:
+                answer.time_base = frame.time_base
             return answer
 
     def _work_on(self, image_rgb_u8: np.ndarray, time_s: float, clock: Clock) -> np.ndarray:

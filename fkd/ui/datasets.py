@@ -38,7 +38,7 @@ def shared_dataset(name: str) -> Dataset:
 def signature(name: str) -> tuple:
     """Changes when the files of a dataset do."""
     folder = Path(synthetic.__file__).parent if name in SYNTHETIC else data_root() / name
-    entries = sorted(folder.iterdir())
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return (str(folder), *((entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -60,9 +60,11 @@ def fields_grid(
         for name, column in zip(names[start : start + columns], row, strict=False):
             with column:
                 try:
-                    idle = _is_idle(known[name], defaults, key)
+                    default, idle = getattr(defaults, name), _is_idle(known[name], defaults, key)
                     texts = (known_texts or {}).get(name)
-                    values[name] = _typed(known[name], getattr(defaults, name), f"{key}.{name}", idle, texts)
+                    typed = _typed(known[name], default, f"{key}.{name}", idle, texts)
+                    # What is without effect is not asked to be right, as it can be changed no more.
+                    values[name] = default if idle else _checked(known[name], typed)
                 except FkdError as error:
                     problems.append(error)
                     with told:
@@ -123,12 +125,11 @@ def _typed(item: Field, default: Any, key: str, idle: bool, texts: list[str] | N
     # Numbers have no limits here: a widget that has some hands on its last good value without a word.
     # What decides is the setting's own default: a recipe may hold 25 for an angle, which a whole-number field rounds.
     if isinstance(item.default, float):
-        number = st.number_input(value=float(default), step=_step(default), format="%.6g", **common)
-        return _in_range(item, number, common["label"])
+        return st.number_input(value=float(default), step=_step(default), format="%.6g", **common)
     if isinstance(default, int):
-        return _in_range(item, st.number_input(value=default, step=1, **common), common["label"])
+        return st.number_input(value=default, step=1, **common)
     if isinstance(default, dict):
-        return _json_object(st.text_input(value=json.dumps(default), **common), common["label"])
+        return st.text_input(value=json.dumps(default), **common)
     return st.text_input(value=str(default), **common)
 
 
@@ -136,9 +137,12 @@ def _or_none(text: str) -> str:
     return text or "None"
 
 
-def _in_range(item: Field, value: float, label: str) -> float:
+def _checked(item: Field, typed: Any) -> Any:
+    """The value of a field, read from its text where that is JSON; `FkdError` for what it does not take."""
+    if item.default is MISSING:
+        return _json_object(typed, label_of(item))
     try:
-        return checked(item, value, label)
+        return checked(item, typed, label_of(item))
     except ValueError as error:
         raise FkdError(f"{error}.") from None
 

@@ -7,8 +7,11 @@ each page calls `enter` before anything else.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,7 @@ LOGO = str(Path(__file__).with_name("logo.svg"))
 
 _FRAMED = "frame.is_up"
 _WANTED = "frame.wanted_page"
+_LAST_RUN = "frame.last_run"
 _log = logging.getLogger(__name__)
 
 
@@ -47,11 +51,29 @@ def navigation(pages: Sequence[Page]) -> Page:
     return page
 
 
+@dataclass
+class _LastRun:
+    ended_s: float = -math.inf
+
+
 def run(page: Page) -> None:
     """Run the page; what goes wrong in it is shown as one sentence."""
-    with errors_in_a_sentence():
-        page.run()
+    last_run = _last_run()
+    try:
+        with errors_in_a_sentence():
+            page.run()
+    finally:  # without the session's state: whoever touches that may be cut short
+        last_run.ended_s = time.monotonic()
     forget_unanswered()
+
+
+def seconds_since_last_run() -> float:
+    """How long ago this session's last run of a page ended, whole or cut short by the next."""
+    return time.monotonic() - _last_run().ended_s
+
+
+def _last_run() -> _LastRun:
+    return st.session_state.setdefault(_LAST_RUN, _LastRun())
 
 
 def enter(page_file: str) -> None:

@@ -64,7 +64,7 @@ def show_photo(photo: Photo, analysis: Analysis, schema: Schema, drawing: DrawOp
     left_out, labels = count_unlabelled(analysis.preview_rgb_u8, analysis.faces_on_preview(), schema, drawing)
     if left_out:
         told = f"{left_out} of {labels} {drawing.labels} find no room in the photo"
-        st.caption(f"{told}: hover over a point in a face below for its name.")
+        st.caption(f"{told}: hover over a point in a face below for its {drawing.labels.removesuffix('s')}.")
     steps = " ".join(f":gray-badge[{label} {milliseconds[step]:.0f} ms]" for step, label in _STEPS.items())
     st.markdown(f"{steps} :gray-badge[**Together {sum(milliseconds.values()):.0f} ms**]")
 
@@ -133,7 +133,7 @@ def crop_figure(analysis: Analysis, index: int, schema: Schema) -> go.Figure:
         y=y,
         mode="markers",
         marker={"size": size, "color": schema.colours, "line": {"width": 1, "color": "#18181C"}},
-        text=schema.keypoints,
+        text=[f"{number} · {name}" for number, name in enumerate(schema.keypoints)],
         customdata=face.point_scores,
         hovertemplate="%{text}<br>score %{customdata:.2f}<extra></extra>",
     )

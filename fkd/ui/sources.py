@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import streamlit as st
 
+from fkd.ui import frame
 from fkd.ui.photos import Photo, sample_photo
 
 SOURCE = "source"
@@ -27,16 +27,16 @@ class _Asked:
     Attributes:
         source: what is to be shown, or None.
         before: what was chosen when the button was drawn.
-        answered_s: when it was first chosen, or None.
+        answered: whether it has been chosen once.
     """
 
     source: str | None = None
     before: str | None = None
-    answered_s: float | None = None
+    answered: bool = False
 
     def ask(self, source: str, before: str) -> None:
         """Note a click. Without `st.session_state`: whoever touches that in a callback may be cut short."""
-        self.source, self.before, self.answered_s = source, before, None
+        self.source, self.before, self.answered = source, before, False
 
 
 def choose_source() -> str:
@@ -86,14 +86,14 @@ def _choose_what_was_asked() -> None:
     """Choose what a button has asked for, once more if a live picture brings back what was chosen before.
 
     The browser sends the state of all fields with whatever it sends. What a live picture tells of its connection may
-    cross the answer to a click, and so comes with the field as it stood before.
+    cross the answer to a click, and so comes with the field as it stood before; it waits until that answer is whole.
     """
-    asked, now_s = _asked(), time.monotonic()
+    asked = _asked()
     if asked.source is None:
         return
-    if asked.answered_s is None:
-        asked.answered_s, st.session_state[SOURCE] = now_s, asked.source
-    elif now_s - asked.answered_s > _HEARD_WITHIN_S:
+    if not asked.answered:
+        asked.answered, st.session_state[SOURCE] = True, asked.source
+    elif frame.seconds_since_last_run() > _HEARD_WITHIN_S:
         asked.source = None
     elif asked.before == LIVE == st.session_state.get(SOURCE):
         st.session_state[SOURCE] = asked.source

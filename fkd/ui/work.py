@@ -78,6 +78,8 @@ def follow(key: Hashable, stop: str | None = "Stop") -> Any | None:
         return job.result()
     except FkdError as error:
         st.error(str(error), icon=":material/error:")
+        if not stop:  # what begins by itself has no other button that would begin it again
+            st.button("Try again", key=f"work.again.{key}", icon=":material/refresh:", on_click=forget, args=(key,))
         return None
     except Exception:
         _jobs().pop(key, None)  # what nobody foresaw is told once, and may go well the next time

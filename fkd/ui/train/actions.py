@@ -52,7 +52,9 @@ def show_actions(name: str) -> None:
         if view.state not in GOING_ON:
             with st.popover("Rename", icon=":material/edit:", key=_RENAMING, on_change="rerun"):
                 _offer_rename(name)
-            if st.button("Delete", icon=":material/delete:"):
+            is_promoted = work.is_under_way(_promotion(name))
+            why = "It is being measured and promoted; wait for that, or stop it." if is_promoted else None
+            if st.button("Delete", icon=":material/delete:", disabled=is_promoted, help=why):
                 _confirm_deletion(name)
     show_failure(_PLACE)
     _tell_of_promotion(name)
@@ -153,6 +155,9 @@ def _tell_of_promotion(name: str) -> None:
 
 
 def _offer_rename(name: str) -> None:
+    if work.is_under_way(_promotion(name)):
+        st.caption("It is being measured and promoted; wait for that, or stop it.")
+        return
     new = st.text_input("New name", name, key=f"rename.{name}", max_chars=80).strip()
     if pressed("Rename", key="rename.do", type="primary", disabled=new in ("", name)):
         if succeeds(_PLACE, launch.rename, name, new):

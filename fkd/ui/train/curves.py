@@ -149,6 +149,8 @@ def show_panels(histories: Mapping[str, History], view: CurveView, key: str) -> 
     """
     panels = PANELS if len(histories) == 1 else PANELS_OF_SEVERAL
     shown = [panel for panel in panels if any(_has(history, panels[panel], view) for history in histories.values())]
+    if not shown:
+        st.info(f"None of this has been noted over {_AXIS_TITLES[view.over].lower()}.", icon=":material/info:")
     figures = {panel: panel_figure(histories, panels[panel], view) for panel in shown}
     align(list(figures.values()), view.over)
     for start in range(0, len(shown), 2):
@@ -206,6 +208,8 @@ def align(figures: Sequence[go.Figure], over: str) -> None:
     Ticks on an axis so short that Plotly would put some between whole epochs or steps are one apart.
     """
     ends = [end for figure in figures for trace in figure.data for end in (min(trace.x), max(trace.x))]
+    if not ends:
+        return
     low, high = min(ends), max(ends)
     room = _ROOM * (high - low) or 0.5
     dtick = 1 if over != TIME and high - low <= _FEW_TICKS else None

@@ -16,7 +16,7 @@ from fkd.apart import run_apart
 from fkd.data.notes import notes_path
 from fkd.errors import FkdError
 from fkd.evaluation.leaderboard import Row, read_results, train_command
-from fkd.paths import data_root, runs_root
+from fkd.paths import runs_root
 from fkd.progress import in_words
 from fkd.training import devices, launch
 from fkd.training.begin import new_run
@@ -27,6 +27,7 @@ from fkd.training.run import check_new
 from fkd.training.trial import count_faces, run_trial, seconds_of_training, steps_of_epoch
 from fkd.training.waiting import Queue
 from fkd.ui import work
+from fkd.ui.datasets import signature
 from fkd.ui.forms import tell_problem
 from fkd.ui.pressed import pressed
 from fkd.ui.train import address, finder, form, keys
@@ -209,7 +210,7 @@ def _free_name(recipe: str) -> str:
 def _begin_counting(config: TrainConfig) -> tuple:
     """Count the faces beside the app, once for each choice of them; the key of that work."""
     sources = config.data.split("+")
-    changed = [_changed(path) for name in sources for path in (data_root() / name, notes_path(name))]
+    changed = [(signature(name), _changed(notes_path(name))) for name in sources]
     chosen = [getattr(config, name) for name in ("data", "missing", "notes", "whole_picture", *SECTIONS["Split"])]
     key = ("count", repr(chosen), repr(changed))
     work.turn_to(_COUNTED, key)
