@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
@@ -213,6 +214,20 @@ def test_what_nobody_foresaw_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPat
     assert "no idea" not in error.value
 
 
+def test_what_a_page_has_loaded_is_left_out_of_looks_for_garbage() -> None:
+    """Streamlit has one taken after each run, for which all threads wait."""
+    gc.unfreeze()
+    frame._settle.clear()
+    app = AppTest.from_file(str(PROJECT_ROOT / "app.py"), default_timeout=120).run()
+    try:
+        assert gc.get_freeze_count() > 10 * len(gc.get_objects())
+        frozen = gc.get_freeze_count()
+        app.run()
+        assert gc.get_freeze_count() <= frozen, "once is enough: what is frozen is never given back"
+    finally:
+        gc.unfreeze()
+
+
 def a_page_with_a_live_picture() -> None:
     from types import SimpleNamespace
 
@@ -222,7 +237,7 @@ def a_page_with_a_live_picture() -> None:
         sources.choose_source()
         sources.offer_source("Take a still photo", sources.CAMERA, ":material/photo_camera:")
 
-    frame.run(SimpleNamespace(run=page))
+    frame.run(SimpleNamespace(run=page, url_path="live"))
 
 
 def test_a_button_counts_though_a_live_picture_brings_back_the_source_before(monkeypatch: pytest.MonkeyPatch) -> None:

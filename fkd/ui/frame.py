@@ -6,6 +6,7 @@ each page calls `enter` before anything else.
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import time
@@ -65,6 +66,17 @@ def run(page: Page) -> None:
     finally:  # without the session's state: whoever touches that may be cut short
         last_run.ended_s = time.monotonic()
     forget_unanswered()
+    _settle(page.url_path)
+
+
+@st.cache_resource(show_spinner=False)
+def _settle(page: str) -> None:
+    """Take what a page has loaded when it is first opened, torch above all, out of every later look for garbage.
+
+    Streamlit has such a look taken at all objects after each run, and every thread waits for it, live pictures' too.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def seconds_since_last_run() -> float:
