@@ -56,6 +56,22 @@ def test_options_of_another_benchmark_are_wrong_use(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["data", "info", "synthetic15", "--weights", "none"], "--weights goes with --quality"),
+        (["leaderboard", "--markdown", "--json"], "not allowed with"),
+    ],
+)
+def test_options_without_effect_are_wrong_use(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fkd.data.load_dataset", lambda name: pytest.fail("faces were read"))
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "told"), [(["leaderboard"], 0, "mean-shape"), (["card", "x"], 1, "'x'")]
 )
 def test_one_process_of_a_group_leaves_with_its_status_and_all_that_it_said(

@@ -123,6 +123,17 @@ def test_without_out_the_lines_go_to_the_screen(photos: Path, weights: str, caps
     assert [record["faces"] for record in records] == [[], []]
 
 
+def test_on_a_terminal_no_progress_meets_the_lines(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert predict(photos / "sub", photos / "sub", "--weights", weights) == 0
+    assert "Predicting" not in capsys.readouterr().err
+    assert predict(photos / "sub", photos / "sub", "--weights", weights, "--out", tmp_path / "faces.jsonl") == 0
+    assert "Predicting" in capsys.readouterr().err
+
+
 def test_a_face_that_scores_too_low_is_told_with_the_option_that_lets_it_pass(
     photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info = _add(actions, "info", "faces, labels, groups and splits of a dataset", _info)
     info.add_argument("name", metavar="NAME", help="a dataset, or several joined with +")
     info.add_argument("--quality", action="store_true", help="also what may be wrong with its faces")
-    info.add_argument("--weights", default="auto", help="weights that judge labels; 'none' for a regression")
+    info.add_argument(
+        "--weights",
+        help="weights that judge labels, for --quality: the best by default, 'none' for a regression",
+    )
     proof = _add(actions, "proof", "plant wrong labels in memory, and tell how many of them are found", _proof)
     proof.add_argument("name", metavar="NAME", help="a dataset, or several joined with +")
     proof.add_argument("--weights", default="auto", help="weights that judge labels; 'none' for a regression")
@@ -84,6 +87,8 @@ def _info(args: argparse.Namespace) -> None:
     from fkd.data.missing import missing_most
     from fkd.data.splits import published_parts, shared_groups
 
+    if args.weights and not args.quality:
+        raise WrongUse("--weights goes with --quality")
     dataset = load_dataset(args.name)
     n, labels = len(dataset), np.isfinite(dataset.points_px).all(axis=2)
     height, width = dataset.images_u8.shape[1:]
@@ -101,7 +106,7 @@ def _info(args: argparse.Namespace) -> None:
         groups = {part: len(np.unique(dataset.groups[parts[part]])) for part in (a, b)}
         print(f"  shared: {len(shared)} groups are in both {a} (of {groups[a]}) and {b} (of {groups[b]})")
     if args.quality:
-        _print_quality(dataset, None if args.weights == "none" else args.weights)
+        _print_quality(dataset, None if args.weights == "none" else args.weights or "auto")
 
 
 def _print_quality(dataset: Dataset, weights: str | None) -> None:

@@ -16,9 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--time", action="store_true", help="measure the speed of all on this machine and store it")
     parser.add_argument("--sort", metavar="COLUMN", help="order by one column of --json, the best first")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put it between the marks of a Markdown file")
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the rows as JSON, or write them")
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    printed.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the rows as JSON, or write them")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -256,10 +256,12 @@ class _Work:
 def _predict_all(work: _Work, inputs: list[Input], out: Path | None, drawings: list[Path] | None, tally: Tally) -> None:
     """Write each input's faces as they come, and a line for those that have none to offer."""
     from fkd.pipeline.write import PhotoFaces
-    from fkd.progress import report
+    from fkd.progress import listening, report
 
     has_videos = any(item.is_video for item in inputs)
-    with _writer(out, work.pipeline.model.card.schema, has_videos) as writer:
+    shows_itself = out is None and sys.stdout.isatty()  # the faces go by on the terminal, and would meet the progress
+    heard = listening(lambda what, share: None) if shows_itself else nullcontext()
+    with _writer(out, work.pipeline.model.card.schema, has_videos) as writer, heard:
         for number, item in enumerate(inputs):
 
             def progress(share: float, done: int = number) -> None:
