@@ -36,7 +36,7 @@ from fkd.metrics import FaceErrors, eye_distances_px
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
 from fkd.training.recipes import get_recipe
-from fkd.weights import Card, load_torch_model, read_card, save_weights
+from fkd.weights import Card, find_weights, load_torch_model, network_digest, read_card, save_weights
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
 CONFIG = get_recipe("mlp").with_settings(TINY_SETTINGS)
@@ -255,6 +255,7 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     config = {key: value for key, value in CONFIG.as_dict().items() if key != "fold"}
     runs = {str(fold): "tiny" for fold in range(5)}
     about = {"name": "tiny", "schema": "kaggle15", "data": ["drawn"], "config": config, "runs": runs}
+    about["network"] = network_digest(find_weights("tiny"))
     folds = np.repeat(np.arange(5), 4).astype(np.uint8)
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about))
     of = standing("tiny")["drawn"]
@@ -283,6 +284,22 @@ def test_imported_data_has_its_own_terms(places: Path) -> None:
     save(places, data="kaggle+my_faces")
     kaggle, own = data_terms(read_card("tiny"))
     assert "competition" in kaggle and own == "your own dataset `my_faces`, under its own terms"
+
+
+def test_the_data_of_weights_that_others_started_from_are_told_with_their_terms() -> None:
+    def trained(data: str, **more: object) -> dict:
+        return {"config": {"data": data}, **more}
+
+    first = trained("mine", start={"weights": "other", "training": trained("portraits68")})
+    training = trained("kaggle", start={"weights": "run:old", "training": first})
+    card = Card("tiny", KAGGLE15, "mlp", 96, CropFrame(1.3), {}, training)
+    assert [line.split(",")[0] for line in data_terms(card)] == [
+        "Kaggle's Facial Keypoints Detection: the competition's rules",
+        "before",
+        "before",
+    ]
+    assert data_terms(card)[1].startswith("before, as `run:old`: your own dataset `mine`")
+    assert data_terms(card)[2].startswith("before, as `other`: portraits of LFPW")
 
 
 def test_what_is_missing_or_damaged_is_one_sentence(places: Path, capsys) -> None:

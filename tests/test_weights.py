@@ -176,19 +176,21 @@ def test_the_figures_of_a_card_can_be_measured_again(name):
         ("ibug68", "youtube_faces", "nme", 3.8),
         ("ibug68", "portraits68", "nme", 3.45),
         ("kaggle15", "kaggle", "rmse_px", 1.05),
+        ("kaggle15-small", "kaggle", "rmse_px", 1.05),
     ],
 )
 def test_shipped_weights_are_as_good_as_promised(name, data, metric, target):
     assert read_card(name).metrics[data][metric] <= target
 
 
-def test_the_small_weights_are_nearly_as_good_as_the_large_ones():
-    small, large = read_card("ibug68-small"), read_card("ibug68")
-    assert sum(p.numel() for p in load_torch_model("ibug68-small").network.parameters()) <= 800_000
+@pytest.mark.parametrize("name", ["ibug68", "kaggle15"])
+def test_the_small_weights_are_nearly_as_good_as_the_large_ones(name):
+    small, large = read_card(f"{name}-small"), read_card(name)
+    assert sum(p.numel() for p in load_torch_model(f"{name}-small").network.parameters()) <= 800_000
     for data, figures in large.metrics.items():
         assert small.metrics[data]["nme"] <= 1.04 * figures["nme"]
 
 
-@pytest.mark.parametrize("name", ["ibug68", "ibug68-small", "kaggle15"])
+@pytest.mark.parametrize("name", ["ibug68", "ibug68-small", "kaggle15", "kaggle15-small"])
 def test_shipped_weights_bear_wrong_boxes(name):
     assert all(m["box_error_growth"] <= 10 for m in read_card(name).metrics.values())

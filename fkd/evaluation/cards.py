@@ -42,8 +42,15 @@ _SEEN_FAILING = (
 
 
 def data_terms(card: Card) -> list[str]:
-    """One line for each dataset that the weights were trained on."""
-    return [DATA_TERMS.get(name, f"your own dataset `{name}`, under its own terms") for name in card.trained_on]
+    """One line for each dataset that the weights were trained on, or those that they started from, and so on."""
+    lines, training, before = [], card.training, ""
+    while training:
+        data = training.get("config", {}).get("data", "").split("+")
+        told = [DATA_TERMS.get(name, f"your own dataset `{name}`, under its own terms") for name in data if name]
+        lines += [before + line for line in told]
+        start = training.get("start", {})
+        training, before = start.get("training", {}), f"before, as `{start.get('weights')}`: "
+    return lines
 
 
 def render_card(name_or_path: str | Path, pictures: bool = True) -> str:
