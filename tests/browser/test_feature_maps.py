@@ -165,7 +165,7 @@ def test_damaged_weights_are_told_and_others_can_be_chosen(page: Page, app_url: 
     page.goto(f"{app_url}/feature_maps?weights=broken")
     expect(page.get_by_text("broken.safetensors are damaged")).to_be_visible()
     page.get_by_role("combobox", name="Weights").click()
-    page.get_by_role("option", name="kaggle15").click()
+    page.get_by_role("option", name="kaggle15", exact=True).click()
     expect(page.get_by_text("32 channels of stem")).to_be_visible()
 
 

@@ -28,8 +28,11 @@ def show_worst(weights: str, schema: Schema, measured_on: list[str]) -> None:
     names.sort(key=lambda name: (order.get(name, len(order)), name in SYNTHETIC))
     absent = [name for name in measured_on if name not in names]
     if absent:
-        meanwhile = "" if set(measured_on) - set(absent) else " Meanwhile, look at synthetic ones."
-        st.info(f"Faces that these figures are of are not here: {', '.join(absent)}. {ways_to_get(absent)}{meanwhile}")
+        which, meanwhile = "The", " Meanwhile, look at synthetic ones."
+        if set(measured_on) - set(absent):
+            which, meanwhile = "Some of the", ""
+        told = f"{which} faces that these figures are of are not here: {', '.join(absent)}."
+        st.info(f"{told} {ways_to_get(absent)}{meanwhile}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         data = st.selectbox("Dataset", names, key=f"worst.{weights}.{names[0]}", width=260)
         key = ("worst faces", weights, written_ns(weights), data, signature(data))
