@@ -313,6 +313,16 @@ def test_after_a_start_another_name_is_suggested() -> None:
     assert field(app, "text_input", "Name of the run").value == "mlp-1"
 
 
+def test_a_name_that_is_typed_while_the_page_is_drawn_is_not_overwritten() -> None:
+    app = fill_in(open_page())
+    field(app, "number_input", "Epochs").set_value(7).run()
+    name = field(app, "text_input", "Name of the run")
+    assert name.value == "mlp-1" and not name.proto.set_value
+    make("mlp-1", "finished")
+    name = field(app.run(), "text_input", "Name of the run")
+    assert name.value == "mlp-2" and name.proto.set_value
+
+
 def test_fields_without_effect_cannot_be_filled_in() -> None:
     app = fill_in(open_page())
     assert field(app, "number_input", "Spread of heatmaps").disabled

@@ -191,7 +191,8 @@ def _show_plan(config: TrainConfig, device: str) -> None:
 def _choose_name(recipe: str) -> tuple[str, bool]:
     """The name that a run is to have, and whether it can; a free one is suggested until another is typed."""
     state, free = st.session_state, _free_name(recipe)
-    if state.get(_NAME) in (None, state.get(_SUGGESTED)):
+    # Only a new one is put there: it takes the place of what somebody types until the browser hears of it.
+    if state.get(_NAME) in (None, state.get(_SUGGESTED)) and state.get(_NAME) != free:
         state[_NAME] = free
     state[_SUGGESTED] = free
     name = st.text_input("Name of the run", key=_NAME, max_chars=80, persist_state="session").strip()
