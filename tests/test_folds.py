@@ -40,6 +40,17 @@ def train(name, *changes):
     return folder
 
 
+def stop_at_fold_3(monkeypatch):
+    real_train = loop.train
+
+    def train_unless_3(config, *rest, **options):
+        if config.fold == 3:
+            raise loop.Stopped
+        real_train(config, *rest, **options)
+
+    monkeypatch.setattr(loop, "train", train_unless_3)
+
+
 def stored(n=20):
     """Errors of two datasets over five folds, one face without a label."""
     rng = np.random.default_rng(0)
@@ -107,13 +118,7 @@ def test_folds_are_of_one_network_whatever_its_card_says(places, capsys):
 def test_a_fold_that_is_measured_is_not_trained_again_for_a_run_that_was_begun(monkeypatch):
     path = train("tiny").weights
     real_train = loop.train
-
-    def stops_at_fold_3(config, *rest, **options):
-        if config.fold == 3:
-            raise loop.Stopped
-        real_train(config, *rest, **options)
-
-    monkeypatch.setattr(loop, "train", stops_at_fold_3)
+    stop_at_fold_3(monkeypatch)
     with pytest.raises(loop.Stopped):
         measure_folds(str(path))
     RunFolder.open("tiny-fold1").write_status("stopped")
@@ -197,13 +202,7 @@ def test_a_stopped_training_is_gone_on_with(monkeypatch, capsys):
 def test_what_has_been_measured_is_kept_without_its_runs_until_all_is(monkeypatch, capsys):
     command = ["evaluate", "--weights", str(train("tiny").weights), "--folds", "5"]
     real_train = loop.train
-
-    def stops_at_fold_3(config, *rest, **options):
-        if config.fold == 3:
-            raise loop.Stopped
-        real_train(config, *rest, **options)
-
-    monkeypatch.setattr(loop, "train", stops_at_fold_3)
+    stop_at_fold_3(monkeypatch)
     with pytest.raises(loop.Stopped):
         main([*command, "--retrain"])
     first = read_folds("tiny")
@@ -222,7 +221,7 @@ def test_what_has_been_measured_is_kept_without_its_runs_until_all_is(monkeypatc
         assert part == whole
 
     shutil.rmtree(runs_root() / "tiny-fold4")
-    monkeypatch.setattr(loop, "train", stops_at_fold_3)
+    stop_at_fold_3(monkeypatch)
     shutil.rmtree(runs_root() / "tiny-fold3")
     with pytest.raises(loop.Stopped):
         main([*command, "--retrain"])
