@@ -104,7 +104,7 @@ _TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "heatmap68": (
         "68 points, heatmaps on a residual network with a top-down path",
-        {"data": "youtube_faces", "augmentation": _VARIED},
+        {"data": "youtube_faces", **_MANY_STEPS, "cool_down": 0.25, "epochs": 40, "augmentation": _VARIED},
     ),
     "heatmap15": ("15 points, the same on Kaggle's faces; rows with gaps are used too", _HEATMAP15),
     "heatmap15-small": (
