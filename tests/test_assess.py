@@ -30,12 +30,14 @@ from fkd.evaluation.assessment import (
 from fkd.evaluation.cards import data_terms, disturbance_rows, picture_path, render_card
 from fkd.evaluation.evaluate import evaluate, true_boxes
 from fkd.evaluation.folds import FoldErrors, write_folds
-from fkd.evaluation.leaderboard import add_times, config_hash
+from fkd.evaluation.leaderboard import add_result, add_times, config_hash, read_result
 from fkd.evaluation.standing import cumulative, standing
 from fkd.metrics import FaceErrors, eye_distances_px
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
+from fkd.training.loop import train
 from fkd.training.recipes import get_recipe
+from fkd.training.run import RunFolder
 from fkd.weights import Card, find_weights, load_torch_model, network_digest, read_card, save_weights
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
@@ -323,15 +325,22 @@ def test_the_cumulative_curve_counts_faces() -> None:
 def test_speeds_of_results_and_weights_are_measured_in_one_go(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(places)
     write_assessment(planted(milliseconds={"torch": 1e6, "processor": "another"}, megabytes={"safetensors": 99.0}))
+    run = RunFolder.create("plain")
+    run.write_config(CONFIG.as_dict())
+    train(CONFIG, run)
+    add_result(run)
+    before = read_result("plain")
     timed = []
 
     def in_turns(sides, rounds=40):
         timed.append([(name, side().points_px.shape) for name, side in sides.items()])
-        return dict.fromkeys(sides, 1.25)
+        return {(name, runtime): 0.75 if name == "plain" else 1.25 for name, runtime in sides}
 
     monkeypatch.setattr("fkd.bench.predict.time_in_turns", in_turns)
-    assert [path.name for path in add_times()] == ["tiny.json", "tiny.md"]
-    assert timed == [[(("tiny", runtime), (1, 15, 2)) for runtime in assessing.runtimes_of("tiny")]]
+    assert [path.name for path in add_times()] == ["plain.json", "tiny.json", "tiny.md"]
+    sides = [("plain", ""), *(("tiny", runtime) for runtime in assessing.runtimes_of("tiny"))]
+    assert timed == [[(side, (1, 15, 2)) for side in sides]]
+    assert read_result("plain") == {**before, "milliseconds": 0.75}
     stored = read_assessment("tiny")
     assert stored.megabytes == assessing.megabytes_of("tiny") and stored.megabytes["safetensors"] < 1
     assert stored.milliseconds["torch"] == 1.25 and stored.milliseconds["processor"] == assessing.processor()
