@@ -97,6 +97,15 @@ def test_boxes_name_images_as_given_or_below_the_folder(
     assert "no line in the file of boxes" in records["blank.jpg"]["error"]
 
 
+def test_boxes_may_be_a_table_of_points_which_repeats_them(photos: Path, weights: str, tmp_path: Path) -> None:
+    boxes, table = tmp_path / "boxes.csv", tmp_path / "points.csv"
+    boxes.write_text(f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\nastronaut.png,0,0,40.5,30\n")
+    assert predict(photos / "astronaut.png", "--weights", weights, "--out", table, "--boxes", boxes) == 0
+    again = tmp_path / "again.jsonl"
+    assert predict(photos / "astronaut.png", "--weights", weights, "--out", again, "--boxes", table) == 0
+    assert [face["box"] for face in lines(again)["astronaut.png"]["faces"]] == [[170, 75, 270, 175], [0, 0, 40.5, 30]]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fkd.cli import main
 from fkd.crop import tight_boxes, tight_boxes_from_points
 from fkd.data import SOURCES, notes
 from fkd.data.dataset import Dataset
@@ -175,7 +176,7 @@ class TestNotes:
         assert told["unfit_notes"] == 9
         assert told["flagged_faces"] == told["corrected_points"] == 0
 
-    def test_are_told_in_the_configuration_of_a_run(self, run: RunFolder) -> None:
+    def test_are_told_in_the_configuration_of_a_run_and_by_the_command(self, run: RunFolder, capsys) -> None:
         small = ["data=people", "notes=true", "epochs=1", "batch_size=16", "input_size=32", "validation_share=0.1"]
         config = get_recipe("mean-shape").with_settings(small)
         run.write_config(config.as_dict())
@@ -184,6 +185,10 @@ class TestNotes:
         assert run.read_made_with()["notes"]["flagged_faces"] == 1
         assert (run.read_text("notes.csv") or "").count(",point,") == 6
         assert run.read_status()["state"] == "finished"
+        told = run.read_made_with()["notes"]
+        assert main(["runs", "show", run.name]) == 0
+        left_out = f"1 flagged and left out, {told['corrected_faces']} corrected ({told['corrected_points']} points)"
+        assert left_out in capsys.readouterr().out
 
 
 def test_flagging_every_face_leaves_nothing_to_learn_from(run: RunFolder) -> None:

@@ -144,6 +144,22 @@ def test_what_the_network_is_unsure_of_is_dropped_unless_its_box_was_given() -> 
     assert [round(face.score, 2) for face in given] == [1.0, 0.24]
 
 
+class CollapsingModel(SeeingModel):
+    """As sure as any, with all its points together in the middle: what a network says after little training."""
+
+    def _look_at(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
+        points, _ = super()._look_at(crop)
+        return (SIZE - 1) / 2 + 0.3 * (points - points.mean(axis=0)), 1.0
+
+
+def test_points_that_fall_together_are_no_face_and_never_followed_to_nothing() -> None:
+    image, box = photo((170.0, 140.0, 10.0, 255)), box_of(170.0, 140.0, 10.0)
+    result = detecting(Pipeline(CollapsingModel()), box).run(image)
+    assert result.faces == [] and result.weak_scores == (0,)
+    given = Pipeline(CollapsingModel())(image, boxes=[box])  # seen once, in the box as it was given
+    assert given[0].score == 0 and np.ptp(given[0].points_px, axis=0).max() > 25
+
+
 def test_two_detections_of_one_face_become_one_face() -> None:
     near = [box_of(165, 140, 11), box_of(178, 146, 9)]
     assert len(detecting(Pipeline(SeeingModel()), *near)(photo((170, 140, 10, 255)))) == 1

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -311,9 +313,37 @@ def test_epochs_shorter_than_a_pause_have_a_heartbeat_too(config, monkeypatch):
                 counter.tell([1.0, 2.0], 0.1)
                 told.append(run.read_status())
         counter.end_steps()
-        counter.end_epoch({"epoch": epoch + 1, "train_loss": 1.5, "validation_nme": 9.0, "images_per_s": 16.0})
-    assert [(status["step"], status["epoch"], status["seconds_left"]) for status in told] == [(8, 3, 2)]
+        record = {"epoch": epoch + 1, "train_loss": 1.5, "validation_nme": 9.0, "images_per_s": 16.0}
+        counter.end_epoch({**record, "learning_rate": 0.1}, {"epoch": epoch + 1})
+        now[0] += 0.1
+    assert [(status["step"], status["epoch"], status["seconds_left"]) for status in told] == [(7, 3, 3)]
     assert told[0]["state"] == "running" and told[0]["images_per_s"] == 16
+
+
+def test_the_status_of_a_killed_run_knows_all_epochs_that_it_can_go_on_from(config, monkeypatch):
+    run = start(config, "killed")
+    statuses = []
+
+    def killed_in_the_third(trainer, batch, step):
+        if trainer.epoch == 2:
+            statuses.append(run.read_status())
+            raise KeyboardInterrupt
+        return original(trainer, batch, step)
+
+    original = loop.Trainer._step
+    monkeypatch.setattr(loop.Trainer, "_step", killed_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config.with_settings(["epochs=4"]), run)
+    best = min(epoch["validation_nme"] for epoch in run.read_epochs())
+    assert (statuses[0]["state"], statuses[0]["epoch"], statuses[0]["validation_nme"]) == ("running", 2, best)
+    assert torch.load(run.checkpoint, weights_only=True)["epoch"] == 2
+
+
+def test_memory_is_that_of_the_training_and_not_of_who_started_it(config):
+    used = "import torch; from fkd.training.usage import peak_memory_mb; print(peak_memory_mb(torch.device('cpu')))"
+    large = f"taken = b'x' * (3 << 29); import subprocess, sys; subprocess.run([sys.executable, '-c', {used!r}])"
+    told = subprocess.run([sys.executable, "-c", large], capture_output=True, text=True, check=True)
+    assert 50 < float(told.stdout) < 1200  # of 1,536 that the other took
 
 
 def test_the_same_faces_are_shown_after_each_epoch(config, monkeypatch):

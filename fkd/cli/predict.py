@@ -189,6 +189,8 @@ def collect_inputs(paths: list[Path]) -> list[Input]:
 def read_boxes(path: Path) -> dict[str, list[tuple[float, ...]]]:
     """Tight boxes from a CSV file with the columns `image,x0,y0,x1,y1`, by normalised path.
 
+    The same box of the same image again is one face: the tables that fkd writes repeat it with each point.
+
     Raises:
         FkdError: names the column or line that is wrong.
     """
@@ -201,7 +203,9 @@ def read_boxes(path: Path) -> dict[str, list[tuple[float, ...]]]:
                 raise FkdError(f"{path} lacks the column {absent[0]!r}; its header should be {','.join(_BOX_COLUMNS)}.")
             for row in rows:
                 box = _box(row, f"{path}, line {rows.line_num}")
-                boxes.setdefault(os.path.normpath(row["image"]), []).append(box)
+                of_image = boxes.setdefault(os.path.normpath(row["image"]), [])
+                if box not in of_image:
+                    of_image.append(box)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FkdError(f"The boxes {path} cannot be read ({error}); give a CSV file.") from None
     return boxes

@@ -133,6 +133,12 @@ def _about(view: RunView, epochs: list[dict[str, Any]], made_with: dict[str, Any
     told = {"data": str(view.config.get("data"))}
     if split := made_with.get("split"):
         told["faces"] = ", ".join(f"{count:,} {part}" for part, count in split.items())
+    if notes := made_with.get("notes"):
+        flagged, points, faces = (notes[key] for key in ("flagged_faces", "corrected_points", "corrected_faces"))
+        told["notes"] = f"of the faces to train on, {flagged:,} flagged and left out, {faces:,} corrected"
+        told["notes"] += f" ({points:,} points)" if points else ""
+    if any(left_out := made_with.get("without_box", {}).values()):
+        told["left out"] = f"{sum(left_out):,} faces, whose points are too few to cut them out"
     try:
         told["changes"] = " ".join(changes_from_recipe(view.config)) or "none; the recipe as it is"
     except (FkdError, KeyError):  # of another version, which knew other recipes

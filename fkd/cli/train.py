@@ -127,7 +127,7 @@ def _train(args: argparse.Namespace, group: Group, devices: list[str], number: i
         group.tell_run(folder.name)
         train(config, folder, device, resume=resume, group=group)
     if group.size == 1 and folder.read_status().get("state") == "stopped":  # torchrun would take 130 for a crash
-        print(f"fkd: {folder.name} was stopped; go on with it by --resume --run {folder.name}", file=sys.stderr)
+        print(f"fkd: {folder.name} was stopped; go on with: python -m fkd runs resume {folder.name}", file=sys.stderr)
         return 130
     epochs = folder.read_epochs()
     if epochs:

@@ -27,6 +27,8 @@ _BATCH = 64
 # and tilt: beyond, a look at the points' own frame is more exact (a frame is best that is right, and the points'
 # own is never quite). Offset and ratio were chosen on validation faces in boxes shifted by 10 %, scaled by 15 %.
 _BELIEVED_OFFSET, _BELIEVED_RATIO, _BELIEVED_TILT_DEG = 0.05, 1.1, 15.0
+# Points within less than this share of their frame have fallen together, which those of no face do.
+_LEAST_RATIO = 0.5
 # What noise is taken for: greys by which pixels differ, how far apart they lie, and the window, in crop pixels.
 _NOISE_GREYS, _NOISE_REACH_PX, _NOISE_WINDOW_PX = 12.0, 2.5, 7
 
@@ -112,6 +114,9 @@ class Looker:
             tight_xyxy: (n, 4) tight boxes in each face's own upright frame, as `upright_frames` gives them.
             angles_deg: (n,) by how much each is tilted clockwise.
             clock: the steps `crop` and `predict` are added to it.
+
+        Returns:
+            What it saw; a face whose points fell together has the score 0.
         """
         size, k = self.card.input_size, len(self.card.schema)
         with clock("crop"):
@@ -126,7 +131,17 @@ class Looker:
             points = np.concatenate([np.empty((0, k, 2), np.float32), *(part.points_px for part in parts)])
             point_scores = np.concatenate([np.empty((0, k), np.float32), *(part.point_scores for part in parts)])
             face_scores = np.concatenate([np.empty(0, np.float32), *(part.face_scores for part in parts)])
-        return Look(crops, to_photo, transform(points, to_photo).astype(np.float32), point_scores, face_scores)
+        points_px = transform(points, to_photo).astype(np.float32)
+        face_scores = np.where(self._collapsed(points_px, tight_xyxy), np.float32(0), face_scores)
+        return Look(crops, to_photo, points_px, point_scores, face_scores)
+
+    def _collapsed(self, points_px: np.ndarray, tight_xyxy: np.ndarray) -> np.ndarray:
+        """(n,) bool: faces whose points fell together, as an unskilled network's do, and agree with themselves there.
+
+        Looked at by such points again, a face would shrink to less than a pixel.
+        """
+        seen_xyxy, _ = upright_frames(points_px, self.card.schema)
+        return _centre_and_side(seen_xyxy)[1] < _LEAST_RATIO * _centre_and_side(tight_xyxy)[1]
 
     def frames(self, look: Look) -> tuple[np.ndarray, np.ndarray]:
         """Where to look next: (n, 4) boxes and (n,) angles of the faces by their own points."""

@@ -205,7 +205,7 @@ class Trainer:
         if self.group.leads:
             self.validation.write_samples(self.run.samples, self.epoch, measured)
             self._finish_epoch(record)
-        progress.end_epoch(record)
+        progress.end_epoch(record, self._so_far())
 
     def _train_one_epoch(self, progress: Progress) -> list[float]:
         # Seeded anew each epoch, so that a resumed run draws what an uninterrupted one would.

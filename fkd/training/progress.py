@@ -99,12 +99,12 @@ class Progress:
                     "seconds": round(self.seconds + time.perf_counter() - self._epoch_started, 1),
                 }
             )
-        self._write_status(images_per_s, learning_rate)
+        self._write_status(images_per_s, learning_rate, time.perf_counter() - self._epoch_started)
         self._told = self._line_started = time.perf_counter()
         self._line_first = self.step
 
-    def _write_status(self, images_per_s: float, learning_rate: float) -> None:
-        pace = (time.perf_counter() - self._epoch_started) / (self.step - self._epoch_first)
+    def _write_status(self, images_per_s: float, learning_rate: float, passed_s: float) -> None:
+        pace = passed_s / (self.step - self._epoch_first)
         ahead = self.steps - self.step
         self.run.write_status(
             "running",
@@ -125,9 +125,17 @@ class Progress:
         self._steps_ended = time.perf_counter()
         return (self.step - self._epoch_first) * self.batch_size / passed
 
-    def end_epoch(self, record: dict[str, Any]) -> None:
-        """The epoch is measured and written; tell the terminal, or whatever reads the output."""
+    def end_epoch(self, record: dict[str, Any], status: dict[str, Any]) -> None:
+        """The epoch is measured and written; tell the status, and the terminal or whatever reads the output.
+
+        Args:
+            record: the epoch's line of metrics.
+            status: what status.json says of the epochs behind, with this one.
+        """
         self._beside_s = time.perf_counter() - self._steps_ended
+        if not self.silent:  # however the run ends, its status knows of every epoch that it can go on from
+            self._status = status
+            self._write_status(record["images_per_s"], record["learning_rate"], self._steps_ended - self._epoch_started)
         self._bar.set_postfix(loss=f"{record['train_loss']:.3f}", nme=f"{record['validation_nme']:.2f}%")
         if not self.silent and not sys.stderr.isatty() and not _prints_into(self.run.path / "log.txt"):
             print(
