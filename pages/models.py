@@ -27,7 +27,7 @@ schema, reached = read_card(weights).schema, standing(weights)
 if reached:
     with choices:
         data = details.choose_data(weights, reached, shown)
-    details.show_figures(reached[data])
+    details.show_figures(weights, reached[data])
     found = details.find_measured(weights)
     left, right = st.columns(2, gap="large")
     with left:

@@ -149,21 +149,52 @@ def test_where_no_face_is_found_a_box_can_be_given_by_numbers(app: AppTest) -> N
     assert app.info[0].value == "These points are for the box you gave."
 
 
+def test_photos_stay_while_something_else_is_looked_at(app: AppTest) -> None:
+    upload(app, ("mine.png", picture(astronaut())))
+    for source in (sources.SAMPLE, sources.FILES):
+        app.session_state[sources.SOURCE] = source
+        app.run()
+    assert len(app.dataframe) == 1
+    (told,) = (caption.value for caption in app.caption if caption.value.startswith("Still here"))
+    assert told == "Still here from before: mine.png"
+    upload(app, ("other.png", picture(Image.new("RGB", (300, 300)))))
+    assert {"show.0": "mine.png", "show.1": "other.png"}.items() <= {b.key: b.label for b in app.button}.items()
+    press(app, "Remove")
+    assert not app.dataframe and app.warning[0].value.startswith("No face found in other.png.")
+    upload(app)
+    assert any("No photo yet" in text.value for text in app.markdown)
+
+
 def test_a_score_that_no_face_reaches_can_be_lowered_with_one_click(app: AppTest) -> None:
     press(app, "Try the sample photo")
     app.slider(key="min_score").set_value(1.0).run()
     assert not app.dataframe
-    press(app, "Lower the threshold")
+    (label,) = (button.label for button in app.button if button.label.startswith("Lower"))
+    press(app, label)
     assert len(app.dataframe) == 1
+    lowered = app.slider(key="min_score").value
+    assert label == f"Lower the minimum face score to {lowered:.2f}" and lowered < 1
+    assert app.info[0].value == f"All photos are searched with a minimum face score of {lowered:g}."
+    press(app, "Search as before")
+    assert app.slider(key="min_score").value == 1.0 and not app.info and not app.dataframe
 
 
 def test_a_threshold_that_is_low_already_is_not_raised_by_lowering(app: AppTest) -> None:
     upload(app, ("nothing.png", picture(Image.new("RGB", (300, 300)))))
     app.slider(key="min_score").set_value(0.05).run()
-    press(app, "Lower the threshold")
+    press(app, "Search more closely")
     assert app.slider(key="min_score").value == 0.05
     assert app.slider(key="haar.min_neighbors").value == 1
-    assert "Lower the threshold" not in [button.label for button in app.button]
+    assert app.info[0].value == "All photos are searched with min neighbors 1, scale factor 1.05."
+    assert "Search more closely" not in [button.label for button in app.button]
+    app.slider(key="haar.min_neighbors").set_value(5)
+    app.slider(key="haar.scale_factor").set_value(1.3).run()
+    assert "Search as before" not in [button.label for button in app.button]
+
+
+def test_a_picture_too_small_for_a_face_says_so(app: AppTest) -> None:
+    upload(app, ("tiny.png", picture(Image.new("RGB", (12, 10)))))
+    assert app.warning[0].value == "No face found in tiny.png. It has only 12 × 10 pixels; take a larger picture."
 
 
 def test_a_photo_is_looked_at_again_after_its_weights_were_replaced(

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from fkd.evaluation.leaderboard import read_results
 from fkd.evaluation.standing import standing
 from fkd.paths import PROJECT_ROOT
 from fkd.ui.models import board, worst
-from fkd.weights import list_weights
+from fkd.weights import list_weights, read_card
 
 ON_TWO, OTHER = "ibug68", "kaggle15"
 
@@ -75,3 +76,21 @@ def test_an_address_with_a_dataset_begins_with_weights_measured_on_it(app: AppTe
     (data,) = standing(OTHER)
     app.query_params["board"] = data
     assert choices(app.run()) == (OTHER, data, data)
+
+
+def test_weights_that_no_result_is_of_are_named_with_the_way_in(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "is in no row yet; from its run: `python -m fkd leaderboard --add"
+    assert not [caption.value for caption in app.run().caption if told in caption.value]
+    rows = read_results()
+    monkeypatch.setattr(
+        "fkd.evaluation.leaderboard.read_results", lambda: [row for row in rows if row.weights != OTHER]
+    )
+    (absent,) = (caption.value for caption in app.run().caption if told in caption.value)
+    assert absent == f"{OTHER} {told} {read_card(OTHER).training['run']}`"
+
+
+def test_it_is_said_how_the_faces_of_the_figures_were_seen(app: AppTest) -> None:
+    app.run()
+    for weights, told in ((ON_TWO, "in true boxes."), (OTHER, "as whole pictures.")):
+        app.selectbox[0].set_value(weights).run()
+        assert [caption.value for caption in app.caption if caption.value.endswith(f"faces, {told}")]

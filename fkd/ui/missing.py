@@ -8,8 +8,10 @@ from fkd.ui.photos import Analysis, Boxes, Photo
 
 _BOXES = "detect.boxes"
 _EXCHANGED = "detect.exchanged"  # of the session: by the photo's digest, which sides were typed in the wrong order
+_BEFORE = "detect.before"  # of the session: settings of the search as they were before a button changed them
 MIN_SCORE = "min_score"
 HAAR = "haar"
+_SMALL_PX = 24  # the cascade's window
 
 
 def given_boxes() -> dict[str, Boxes]:
@@ -18,7 +20,8 @@ def given_boxes() -> dict[str, Boxes]:
 
 
 def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
-    """Where no face is shown, say so and offer ways on; where boxes were given, the way back."""
+    """Where no face is shown, say so and offer ways on; where boxes were given or the search changed, the way back."""
+    _offer_search_as_before()
     if photo.digest in given_boxes():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(f"These points are for {_told(photo, analysis)}.", icon=":material/crop_free:", width="stretch")
@@ -35,26 +38,53 @@ def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
 
 
 def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
-    sentence = f"No face found in {photo.name}."
+    sentence, label = f"No face found in {photo.name}.", "Search more closely"
     changes = {MIN_SCORE: 0.1, f"{HAAR}.min_neighbors": 1, f"{HAAR}.scale_factor": 1.05}
     if analysis.weak_scores:
         best = max(analysis.weak_scores)
         sentence += f" The likeliest spot scores {best:.2f}, less than the minimum face score."
         changes = {MIN_SCORE: int(best * 20) / 20}
+        label = f"Lower the minimum face score to {changes[MIN_SCORE]:.2f}"
+    if max(analysis.width, analysis.height) < _SMALL_PX:
+        sentence += f" It has only {analysis.width} × {analysis.height} pixels; take a larger picture."
     changes = {key: value for key, value in changes.items() if value < st.session_state[key]}
     st.warning(sentence, icon=":material/search_off:")
     with st.container(horizontal=True):
         if changes:
-            told = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {value:g}" for key, value in changes.items())
             st.button(
-                "Lower the threshold",
+                label,
                 type="primary",
-                help=f"Search again with {told}.",
-                on_click=st.session_state.update,
+                help=f"Look at all photos with {_named(changes)}; the way back is offered then.",
+                on_click=_change_search,
                 args=(changes,),
             )
         offer_whole(photo, analysis)
     box_by_numbers(photo, analysis)
+
+
+def _change_search(changes: dict[str, float]) -> None:
+    before = st.session_state.setdefault(_BEFORE, {})
+    st.session_state[_BEFORE] = {**{key: st.session_state[key] for key in changes}, **before}
+    st.session_state.update(changes)
+
+
+def _offer_search_as_before() -> None:
+    """What a button has changed of the search, and the way back; nothing once it was set otherwise in the sidebar."""
+    before = st.session_state.get(_BEFORE, {})
+    changed = {key: st.session_state[key] for key, value in before.items() if st.session_state[key] < value}
+    if not changed:
+        st.session_state.pop(_BEFORE, None)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(f"All photos are searched with {_named(changed)}.", icon=":material/manage_search:", width="stretch")
+        st.button("Search as before", on_click=st.session_state.update, args=({key: before[key] for key in changed},))
+
+
+def _named(settings: dict[str, float]) -> str:
+    names = {MIN_SCORE: "a minimum face score of"}
+    return ", ".join(
+        f"{names.get(key, key.split('.')[-1].replace('_', ' '))} {value:g}" for key, value in settings.items()
+    )
 
 
 def offer_whole(photo: Photo, analysis: Analysis) -> None:

@@ -16,6 +16,8 @@ _ONE_ROW = f"""<style>@media (max-width: 430px) {{
     .st-key-{SOURCE} button {{ padding-inline: calc((100vw - 272px) / 10); }}
 }}</style>"""
 _ASKED = "source.asked"
+_UPLOADS = "source.uploads"
+_NAMED = 3  # of the photos that are still here
 _HEARD_WITHIN_S = 1.0
 PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
 
@@ -99,9 +101,54 @@ def _choose_what_was_asked() -> None:
         st.session_state[SOURCE] = asked.source
 
 
+@dataclass
+class _Uploads:
+    """The photos that a session was given, which the field for them forgets when another page or source is shown.
+
+    Attributes:
+        earlier: those of fields that are gone.
+        current: those of the field that is shown.
+        is_changed: whether somebody has added or removed some since they were read.
+    """
+
+    earlier: list[Photo]
+    current: list[Photo]
+    is_changed: bool = False
+
+    def read(self, photos: list[Photo]) -> None:
+        """Take what the field holds now; a field that is empty without anybody's doing is a new one."""
+        if not photos and not self.is_changed:
+            self.earlier += self.current
+        self.current, self.is_changed = photos, False
+
+    def change(self) -> None:
+        """Note that somebody has added or removed photos."""
+        self.is_changed = True
+
+    def forget_earlier(self) -> None:
+        """Remove those of fields that are gone."""
+        self.earlier.clear()
+
+    @property
+    def photos(self) -> list[Photo]:
+        """All of them, those of the field last; what is given again counts there."""
+        again = {photo.digest for photo in self.current}
+        return [photo for photo in self.earlier if photo.digest not in again] + self.current
+
+
 def _from_files() -> list[Photo]:
-    files = st.file_uploader("Photos", PHOTO_SUFFIXES, accept_multiple_files=True, label_visibility="collapsed")
-    return [Photo(file.name, file.getvalue()) for file in files]
+    uploads: _Uploads = st.session_state.setdefault(_UPLOADS, _Uploads([], []))
+    files = st.file_uploader(
+        "Photos", PHOTO_SUFFIXES, accept_multiple_files=True, label_visibility="collapsed", on_change=uploads.change
+    )
+    uploads.read([Photo(file.name, file.getvalue()) for file in files])
+    if uploads.earlier:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            names = ", ".join(photo.name for photo in uploads.earlier[:_NAMED])
+            more = f" and {len(uploads.earlier) - _NAMED} more" if len(uploads.earlier) > _NAMED else ""
+            st.caption(f"Still here from before: {names}{more}")
+            st.button("Remove", icon=":material/close:", on_click=uploads.forget_earlier)
+    return uploads.photos
 
 
 def _from_camera() -> list[Photo]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pandas as pd
 import streamlit as st
 
+from fkd.errors import FkdError
 from fkd.evaluation.leaderboard import Row
+from fkd.weights import list_weights, read_card
 
 _COLUMNS = {
     "name": st.column_config.TextColumn("Run", pinned=True),
@@ -51,8 +55,21 @@ def show_board(rows: list[Row]) -> str:
         column_config=_COLUMNS,
         placeholder="–",
     )
-    st.caption("Measured on held-out faces with true boxes. Click on a heading to sort by it.")
+    st.caption(
+        "Measured on held-out faces in their true boxes; what is trained on Kaggle's pictures takes them whole. "
+        "Click on a heading to sort by it."
+    )
+    _say_what_is_absent({row.weights for row in rows})
     return shown
+
+
+def _say_what_is_absent(known: set[str]) -> None:
+    """Which weights no row is of, and how they come in."""
+    for name in list_weights():
+        if name not in known:
+            with suppress(FkdError):  # damaged ones say so where they are chosen
+                run = read_card(name).training.get("run", "RUN")
+                st.caption(f"{name} is in no row yet; from its run: `python -m fkd leaderboard --add {run}`")
 
 
 def board_table(rows: list[Row]) -> pd.DataFrame:

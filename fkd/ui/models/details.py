@@ -57,10 +57,11 @@ def choose_data(weights: str, reached: dict[str, Standing], shown: str) -> str:
     return st.segmented_control("Measured on", names, default=first, required=True, key=f"measured.{weights}.{shown}")
 
 
-def show_figures(of: Standing) -> None:
+def show_figures(weights: str, of: Standing) -> None:
     """The headline figures of weights on one dataset."""
     told = f"{of.folds} folds, {of.faces:,} faces" if of.folds > 1 else f"the held-out fold, {of.faces:,} faces"
-    st.caption(f"On {told}, with true boxes.")
+    seen = "as whole pictures" if read_card(weights).takes_whole_picture else "in true boxes"
+    st.caption(f"On {told}, {seen}.")
     with st.container(horizontal=True):
         for key, label, form in (
             ("nme", "NME", "{:.2f} %"),
@@ -118,7 +119,11 @@ def show_disturbances(found: Assessment, data: str) -> None:
             "Growth, %": number(format="%+.0f", width=82),
         },
     )
-    st.caption(f"Growth is over {measured['clean']:.2f} % on the same {measured['faces']:,} faces as they are.")
+    st.caption(
+        f"Growth is over {measured['clean']:.2f} % on the same {measured['faces']:,} faces as they are. All are "
+        "predicted as in photos, cut out by true boxes and looked at again where points contradict these, so that even "
+        "faces as they are can come out other than above."
+    )
 
 
 def show_scores(found: Assessment, data: str) -> None:
