@@ -21,6 +21,22 @@ from fkd.ui.pictures import thumbnail
 _ON_A_PAGE = 27
 _SMALL_PX = 114  # three side by side on a phone, nine on a wide screen
 _QUALITY = 90
+_SHORT_NAME = 5  # characters of a row's name that leave room for a value beside it
+_MEASURE_NAMES = {  # where more has to be said than the measure's own name
+    "suspicion": "Suspicion of an error",
+    "shape": "Odd shape",
+    "shape_point": "Odd point",
+    "disagreement_point": "Point disagreement",
+    "order": "Points in wrong order",
+    "outside": "Labels outside",
+    "copies": "Exact copies",
+    "likeness": "Most alike face",
+    "face_px": "Face size, px",
+    "missing": "Missing labels",
+    "offset": "Offset of all labels",
+    "tilt_deg": "Head tilt, degrees",
+    "turn": "Head turn",
+}
 
 
 def _sentence(option: str) -> str:
@@ -29,7 +45,7 @@ def _sentence(option: str) -> str:
 
 
 def _measure_name(measure: str) -> str:
-    return _sentence(measure.replace("_", " "))
+    return _MEASURE_NAMES.get(measure, _sentence(measure))
 
 
 def _group_name(group: str) -> str:
@@ -66,6 +82,12 @@ def show_browser(source: Source, notes: Notes) -> None:
         st.info("No face fits, as far as is known: they are not judged yet.", icon=":material/hourglass:")
 
 
+def _measure_help() -> str:
+    """What the measures that checks go by are, a line each."""
+    told = {check.measure: f"**{_measure_name(check.measure)}**: {check.help}" for check in CHECKS.values()}
+    return "  \n".join(told.values())
+
+
 def _choose(source: Source) -> choice.Choice:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         show = _select("Show", choice.filters(source.faces.schema), keys.SHOW, 215, on_change=keys.another_filter)
@@ -77,7 +99,13 @@ def _choose(source: Source) -> choice.Choice:
         if groups:
             group = _select("Person or group", [group, *groups], keys.GROUP, 170, _group_name)
         sort = _select(
-            "Sort by", [choice.ROW_ORDER, *source.quality.measures], keys.SORT, 175, _measure_name, keys.another_sort
+            "Sort by",
+            [choice.ROW_ORDER, *source.quality.measures],
+            keys.SORT,
+            175,
+            _measure_name,
+            keys.another_sort,
+            _measure_help(),
         )
         low, high = _range(source, sort) if sort != choice.ROW_ORDER else (None, None)
         order = _select("Order", [choice.LOWEST, choice.HIGHEST], keys.ORDER, 145)
@@ -106,9 +134,10 @@ def _select(
     width: int,
     name: Callable[[str], str] = _sentence,
     on_change: Callable[[], None] = keys.first_page,
+    about: str | None = None,
 ) -> str:
     return st.selectbox(
-        label, options, key=key, bind="query-params", format_func=name, width=width, on_change=on_change
+        label, options, key=key, bind="query-params", format_func=name, width=width, on_change=on_change, help=about
     )
 
 
@@ -185,8 +214,10 @@ def _picture(key: tuple, row: int, points: bytes, _source: Source) -> bytes:
 
 
 def _label(source: Source, row: int, chosen: choice.Choice) -> str:
-    """The row's name, as far as it fits, or what the faces are sorted by."""
-    if chosen.sort != choice.ROW_ORDER:
-        value = source.quality.measures[chosen.sort][row]
-        return f"{value:.3g}" if np.isfinite(value) else "–"
-    return source.short_name(row)
+    """The row's name, as far as it fits, and what the faces are sorted by."""
+    name = source.short_name(row)
+    if chosen.sort == choice.ROW_ORDER:
+        return name
+    value = source.quality.measures[chosen.sort][row]
+    told = f"{value:.3g}" if np.isfinite(value) else "–"
+    return f"{name} · {told}" if len(name) <= _SHORT_NAME else told
