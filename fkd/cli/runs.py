@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         _export(args.name, args.out)
     elif args.action == "delete" and (args.yes or _confirmed(args.name)):
         launch.delete(args.name)
+        print(f"deleted the run {args.name}")
     if args.action in ("stop", "resume", "move"):
         _print_list([launch.view(args.name)])
     if args.action == "resume":

@@ -6,6 +6,7 @@ The command line's `--set field=value`, the form on the page and a run's `config
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -252,9 +253,11 @@ def _check_types(stored: dict[str, Any], owner: type) -> None:
 
 
 def _replace(settings: Any, name: str, text: str) -> Any:
-    known = {f.name: f for f in dataclasses.fields(settings)}
-    if name not in known or name == "augmentation":
-        raise FkdError(f"Unknown setting {name!r}; known are {', '.join(known)}.")
+    known = {f.name: f for f in dataclasses.fields(settings) if f.name != "augmentation"}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        told = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."
+        raise FkdError(f"Unknown setting {name!r}; {told}")
     changed = dataclasses.replace(settings, **{name: _parse(name, text, _kind(known[name]))})
     try:
         check(changed)

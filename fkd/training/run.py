@@ -27,7 +27,7 @@ from fkd.errors import FkdError
 from fkd.paths import runs_root
 from fkd.training.samples import Samples
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 _MADE_WITH = "made_with"
 _LASTING = ("device", "started", "epoch", "epochs", "validation_nme")
 
@@ -36,7 +36,7 @@ def path_of(name: str) -> Path:
     """Where the run of a new name is to be; `FkdError` for what cannot be a name."""
     if not _NAME.fullmatch(name):
         allowed = "use letters, digits, '-', '_' and '.', and no '-' or '.' first"
-        raise FkdError(f"{name[:120]!r} cannot name a run; {allowed}, 100 of them at most.")
+        raise FkdError(f"{name[:120]!r} cannot name a run; {allowed}, 80 of them at most.")
     return runs_root() / name
 
 
