@@ -158,10 +158,10 @@ def test_damaged_results_are_named(places, text):
 
 def test_settings_that_are_newer_than_a_run_are_told_where_its_recipe_has_others():
     stored = get_recipe("heatmap68").as_dict()
-    del stored["augmentation"]["cover"], stored["ema"]
+    del stored["augmentation"]["cover"], stored["weight_decay"]
     told = train_command("older", stored)
     assert "augmentation.cover=0.0" in told and settings_of(told).augmentation.cover == 0
-    assert "ema" not in told  # whose default the recipe has
+    assert "weight_decay" not in told  # whose default the recipe has
 
 
 class TestCommitted:

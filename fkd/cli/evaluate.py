@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", metavar="NAME", help="datasets; the ones trained on otherwise")
     parser.add_argument("--split", default="test", choices=SPLITS, help="which faces; the held-out ones otherwise")
     parser.add_argument("--boxes", default="true", choices=BOXES, help="true ones, or those of the face detector")
-    parser.add_argument("--no-box-errors", action="store_true", help="skip the measurement with wrong boxes")
+    parser.add_argument("--no-box-errors", action="store_true", help="skip the measurement with wrong boxes, which takes most of the time")
     parser.add_argument("--folds", type=int, choices=(5,), help="mean and deviation over five folds, as stored")
     parser.add_argument("--retrain", action="store_true", help="with --folds: train what is missing and store anew")
     parser.add_argument("--device", default="cpu", help="what --retrain trains on")
