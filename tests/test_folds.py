@@ -82,6 +82,19 @@ def test_mean_and_deviation_are_over_the_folds_of_one_dataset():
     assert deviation == pytest.approx(np.std(expected, ddof=1), abs=2e-3)
 
 
+def test_figures_of_networks_that_are_not_shipped_are_told_by_their_name(places, capsys):
+    write_folds(stored())
+    assert main(["evaluate", "--weights", "tiny", "--folds", "5", "--data", "b"]) == 0
+    assert "tiny on b: mean ± deviation over 5 folds, 10 faces" in capsys.readouterr().out
+    assert main(["evaluate", "--weights", "tiny", "--folds", "5", "--data", "c"]) == 1
+    assert "tiny from a and b, not from c" in capsys.readouterr().err
+    assert main(["evaluate", "--weights", "tinier", "--folds", "5"]) == 1
+    assert "tinier" in capsys.readouterr().err
+    (places / "FKD_WEIGHTS").mkdir()
+    (places / "FKD_WEIGHTS" / "tiny.safetensors").write_bytes(b"damaged")
+    assert main(["evaluate", "--weights", "tiny", "--folds", "5"]) == 1  # they may be of others than these
+
+
 def test_without_the_file_the_command_that_makes_it_is_named_and_works(capsys):
     path = train("tiny").weights
     for name in (str(path), "run:tiny"):

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", metavar="NAME", help="datasets; the ones trained on otherwise")
     parser.add_argument("--split", default="test", choices=SPLITS, help="which faces; the held-out ones otherwise")
     parser.add_argument("--boxes", default="true", choices=BOXES, help="true ones, or those of the face detector")
-    parser.add_argument("--no-box-errors", action="store_true", help="skip the measurement with wrong boxes, which takes most of the time")
+    parser.add_argument(
+        "--no-box-errors", action="store_true", help="skip the measurement with wrong boxes, which takes long"
+    )
     parser.add_argument("--folds", type=int, choices=(5,), help="mean and deviation over five folds, as stored")
     parser.add_argument("--retrain", action="store_true", help="with --folds: train what is missing and store anew")
     parser.add_argument("--device", default="cpu", help="what --retrain trains on")
@@ -165,9 +167,9 @@ def _over_folds(args: argparse.Namespace) -> list[dict[str, Any]]:
 def _check_data(name: str, asked: list[str]) -> None:
     """`FkdError` where data are asked for that the folds of weights cannot be of."""
     from fkd.errors import FkdError
-    from fkd.weights import read_card
+    from fkd.evaluation.folds import folds_data
 
-    known = read_card(name).trained_on
+    known = folds_data(name)
     others = [data for data in asked if data not in known]
     if others:
         learned = " and ".join(known) or "nothing that its card names"

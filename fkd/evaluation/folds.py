@@ -96,12 +96,33 @@ def folds_path(name: str) -> Path:
 
 
 def folds_of(name_or_path: str | Path) -> FoldErrors:
-    """The stored errors of weights; `FkdError` says which command makes them."""
-    found = find_folds(name_or_path)
+    """The stored errors of weights, or of a run by its name where no weights are called so.
+
+    Raises:
+        FkdError: there are none; it says which command makes them.
+    """
+    found = _of_no_weights(name_or_path) or find_folds(name_or_path)
     if found is None:
         make = f"python -m fkd evaluate --weights {shlex.quote(str(name_or_path))} --folds {FOLDS} --retrain"
         raise FkdError(f"The errors of {name_or_path} over five folds are not stored; make them with: {make}")
     return found
+
+
+def folds_data(name_or_path: str | Path) -> list[str]:
+    """The datasets that the folds of weights are of, measured or not; `FkdError` where neither is here."""
+    found = _of_no_weights(name_or_path)
+    return found.about["data"] if found else read_card(name_or_path).trained_on
+
+
+def _of_no_weights(name_or_path: str | Path) -> FoldErrors | None:
+    """The stored errors of networks that are not shipped; None where there are weights of the name."""
+    try:
+        find_weights(name_or_path)
+    except FkdError:
+        if (found := read_folds(str(name_or_path))) is None:
+            raise
+        return found
+    return None
 
 
 def find_folds(name_or_path: str | Path) -> FoldErrors | None:
