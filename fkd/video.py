@@ -358,7 +358,7 @@ class _Sound:
         while not self._is_over and self._time_s <= time_s:
             try:
                 self._mux(next(self._packets))
-            except (StopIteration, av.FFmpegError):
+            except (StopIteration, av.FFmpegError, ValueError):  # the last where the sound changes its kind midway
                 self._is_over = True
                 if not self._copies:
                     self._target.mux(self._stream.encode(None))

@@ -158,7 +158,12 @@ def test_photos_stay_while_something_else_is_looked_at(app: AppTest) -> None:
     (told,) = (caption.value for caption in app.caption if caption.value.startswith("Still here"))
     assert told == "Still here from before: mine.png"
     upload(app, ("other.png", picture(Image.new("RGB", (300, 300)))))
-    assert {"show.0": "mine.png", "show.1": "other.png"}.items() <= {b.key: b.label for b in app.button}.items()
+    assert {"show.0": "other.png", "show.1": "mine.png"}.items() <= {b.key: b.label for b in app.button}.items()
+    assert app.warning[0].value.startswith("No face found in other.png.")  # the one that has just come
+    upload(app, ("other.png", picture(Image.new("RGB", (300, 300)))), ("mine.png", picture(astronaut())))
+    assert not [caption for caption in app.caption if caption.value.startswith("Still here")]
+    assert len([button for button in app.button if (button.key or "").startswith("show.")]) == 2
+    upload(app, ("other.png", picture(Image.new("RGB", (300, 300)))))
     press(app, "Remove")
     assert not app.dataframe and app.warning[0].value.startswith("No face found in other.png.")
     upload(app)

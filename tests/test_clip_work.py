@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, UnwritableError
 from fkd.jobs import Stopped
 from fkd.pipeline.clip import ClipOptions
 from fkd.pipeline.clip_work import ClipWork
@@ -100,3 +101,25 @@ def test_damage_is_told_by_the_name_that_people_know(tmp_path: Path, folders: Pa
     assert damage.startswith("x.avi is damaged")
     work.close()
     assert is_tidy(folders)
+
+
+@pytest.mark.parametrize("at", ["the upload", "the results"])
+def test_a_full_disk_is_told_in_words_that_help(
+    tmp_path: Path, folders: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise UnwritableError("faces.csv") if at == "the results" else OSError(errno.ENOSPC, "No space left on device")
+
+    content = write_clip(tmp_path / "x.avi", moving_face(25)).read_bytes()
+    if at == "the upload":
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(FkdError, match=r"There is no room to work on x\.avi"):
+            ClipWork("x.avi", content)
+        assert is_tidy(folders)
+    else:
+        monkeypatch.setattr("fkd.pipeline.clip_work.open_writer", full)
+        work = ClipWork("x.avi", content)
+        work.begin(model, ClipOptions())
+        with pytest.raises(FkdError, match=r"There is no room to work on x\.avi"):
+            work.job.result()
+        work.close()

@@ -139,7 +139,7 @@ def test_occlusion_can_be_stopped_and_begun_again(networks: Path, monkeypatch: p
     app = page(weights="mlp", view="Keypoint")
     button(app, "Stop").click().run()
     assert stopped.wait(20)
-    assert answered(app, "Stopped before it was known.")
+    assert answered(app, "It is not known yet.")
     monkeypatch.undo()
     assert button(app, "Cover the face place by place")
 

@@ -156,6 +156,8 @@ def test_points_that_fall_together_are_no_face_and_never_followed_to_nothing() -
     image, box = photo((170.0, 140.0, 10.0, 255)), box_of(170.0, 140.0, 10.0)
     result = detecting(Pipeline(CollapsingModel()), box).run(image)
     assert result.faces == [] and result.weak_scores == (0,)
+    shown = detecting(Pipeline(CollapsingModel(), min_face_score=0.0), box).run(image)
+    assert len(shown.faces) == 1 and np.linalg.norm(shown.crops_to_photo[0][:, 0]) * SIZE > 100
     given = Pipeline(CollapsingModel())(image, boxes=[box])  # seen once, in the box as it was given
     assert given[0].score == 0 and np.ptp(given[0].points_px, axis=0).max() > 25
 

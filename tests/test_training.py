@@ -340,10 +340,16 @@ def test_the_status_of_a_killed_run_knows_all_epochs_that_it_can_go_on_from(conf
 
 
 def test_memory_is_that_of_the_training_and_not_of_who_started_it(config):
-    used = "import torch; from fkd.training.usage import peak_memory_mb; print(peak_memory_mb(torch.device('cpu')))"
-    large = f"taken = b'x' * (3 << 29); import subprocess, sys; subprocess.run([sys.executable, '-c', {used!r}])"
-    told = subprocess.run([sys.executable, "-c", large], capture_output=True, text=True, check=True)
-    assert 50 < float(told.stdout) < 1200  # of 1,536 that the other took
+    alone = "import torch; from fkd.training.usage import peak_memory_mb; print(peak_memory_mb(torch.device('cpu')))"
+    beside = f"taken = b'x' * (700 << 20); import subprocess, sys; subprocess.run([sys.executable, '-c', {alone!r}])"
+    told = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+        for program in (alone, beside)
+    ]
+    if told[0] == "None":
+        pytest.skip("nobody counts memory here")
+    own, after = map(float, told)
+    assert 50 < own < 700 and after == pytest.approx(own, rel=0.2)
 
 
 def test_the_same_faces_are_shown_after_each_epoch(config, monkeypatch):
@@ -639,7 +645,8 @@ class TestConfig:
             ("loss=huber", "loss: expected one of mse, l1, wing, log"),
             ("depth=3", "Unknown setting 'depth'; known are recipe, data"),
             ("epoch=3", "Unknown setting 'epoch'; did you mean epochs?"),
-            ("augmentation.blurr=1", "did you mean blur?"),
+            ("augmentation.blurr=1", "did you mean augmentation.blur?"),
+            ("noise=1", "did you mean augmentation.noise?"),
             ("augmentation=1", "Unknown setting 'augmentation'"),
             ("augmentation.scale=2", "scale: expected 0 to 0.5"),
             ("model_args=[1]", "model_args takes a value of type dict"),

@@ -317,6 +317,29 @@ def test_sound_goes_along(tmp_path: Path, ending: str) -> None:
     assert crossings == pytest.approx(440, rel=0.03)
 
 
+def test_sound_that_changes_its_kind_midway_ends_there_and_the_picture_goes_on(tmp_path: Path) -> None:
+    parts = []
+    for layout in ("stereo", "mono"):  # as a recording from television may
+        parts.append(tmp_path / f"{layout}.ts")
+        with av.open(str(parts[-1]), "w") as container:
+            picture = container.add_stream("mpeg2video", rate=25)
+            picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
+            track = container.add_stream("mp2", rate=48_000, layout=layout)
+            for number in range(25):
+                shown = av.VideoFrame.from_ndarray(corner_frame(), format="rgb24").reformat(format="yuv420p")
+                shown.pts, shown.time_base = number, Fraction(1, 25)
+                quiet = np.zeros((1, 1920 * (2 if layout == "stereo" else 1)), np.int16)
+                heard = av.AudioFrame.from_ndarray(quiet, format="s16", layout=layout)
+                heard.sample_rate, heard.pts, heard.time_base = 48_000, number * 1920, Fraction(1, 48_000)
+                container.mux([*picture.encode(shown), *track.encode(heard)])
+            container.mux([*picture.encode(), *track.encode(None)])
+    source = tmp_path / "recording.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert len(rewrite(source, tmp_path / "drawn.mp4")) == len(list(read_frames(source))) > 30
+    with av.open(str(tmp_path / "drawn.mp4")) as container:
+        assert len(container.streams.audio) == 1
+
+
 @pytest.mark.parametrize("sound_hz", [4000, 192_000])
 def test_sound_that_aac_has_no_rate_for_goes_along(tmp_path: Path, sound_hz: int) -> None:
     source = tmp_path / "talk.mkv"

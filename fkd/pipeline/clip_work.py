@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from fkd.errors import FkdError
+from fkd.errors import FkdError, UnwritableError
 from fkd.jobs import Job
 from fkd.pipeline.clip import ClipOptions, ClipSummary, process_clip
 from fkd.pipeline.write import PhotoFaces, open_writer, video_columns
@@ -37,6 +37,9 @@ class ClipWork:
     Args:
         name: see above.
         content: of the file.
+
+    Raises:
+        FkdError: there is no room for temporary files.
     """
 
     job: Job[ClipSummary]
@@ -46,7 +49,11 @@ class ClipWork:
         self._folder = TemporaryDirectory(prefix="fkd-video-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         self._source = folder / "source"
-        self._source.write_bytes(content)
+        try:
+            self._source.write_bytes(content)
+        except OSError as error:
+            self._folder.cleanup()
+            raise self._without_room() from error
         self.annotated, self.csv, self.parquet = (folder / f"faces.{end}" for end in ("mp4", "csv", "parquet"))
 
     def begin(self, model: LoadedModel, options: ClipOptions) -> None:
@@ -68,22 +75,30 @@ class ClipWork:
 
     def _work(self) -> ClipSummary:
         schema = self.model.card.schema
-        with (
-            open_writer(self.csv, schema, video_columns(schema)) as table,
-            open_writer(self.parquet, schema, video_columns(schema)) as columns,
-        ):
+        try:
+            with (
+                open_writer(self.csv, schema, video_columns(schema)) as table,
+                open_writer(self.parquet, schema, video_columns(schema)) as columns,
+            ):
 
-            def write(frame: PhotoFaces) -> None:
-                table.write(frame)
-                columns.write(frame)
+                def write(frame: PhotoFaces) -> None:
+                    table.write(frame)
+                    columns.write(frame)
 
-            try:
                 summary = process_clip(
                     self._source, self.model, write, self.options, drawn=self.annotated, name=self.name
                 )
-            except FkdError as error:
-                raise FkdError(self._named(str(error))) from error
+        except UnwritableError as error:
+            raise self._without_room() from error
+        except FkdError as error:
+            raise FkdError(self._named(str(error))) from error
         return replace(summary, damage=summary.damage and self._named(summary.damage))
+
+    def _without_room(self) -> FkdError:
+        return FkdError(
+            f"There is no room to work on {self.name} in {self._folder.name}, on the machine that runs fkd; free some, "
+            "or start fkd with TMPDIR set to a larger place."
+        )
 
     def _named(self, sentence: str) -> str:
         """A sentence about the file by the name that people know."""

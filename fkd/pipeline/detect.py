@@ -36,6 +36,7 @@ _TIGHT_IN_HAAR = {
 # small photos, by up to a half, lets faces of 16 pixels be found too.
 _WINDOW_PX = 24
 _MOST_ENLARGED = 1.5
+SMALLEST_FACE_PX = round(_WINDOW_PX / _MOST_ENLARGED)
 _SAME_FACE_IOU = 0.3
 
 

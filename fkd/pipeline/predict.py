@@ -101,12 +101,15 @@ class Pipeline:
             tight = self.detector(image_gray_u8).tight_xyxy if boxes is None else _checked_boxes(boxes)
         upright = np.zeros(len(tight))
         look = self.looker(image_gray_u8, tight, upright, clock)
-        again = np.ones(len(look), bool)
+        again = look.face_scores > 0  # points that fell together lead nowhere
         if boxes is not None:
             again = (look.scores >= self.min_face_score) & contradicted(tight, upright, *self.looker.frames(look))
-        for _ in range(self.refinements if again.any() else 0):
+        for _ in range(self.refinements):
+            if not again.any():
+                break
             frames = self.looker.frames(look.subset(again))
             look = look.updated(again, self.looker(image_gray_u8, *frames, clock))
+            again &= look.face_scores > 0
         weak: list[float] = []
         if boxes is None:
             weak = look.scores[look.scores < self.min_face_score].tolist()

@@ -221,6 +221,7 @@ class TrainConfig:
             name, equals, text = setting.partition("=")
             if not equals:
                 raise FkdError(f"--set takes field=value; {setting!r} has no '='.")
+            _check_name(name)
             owner, _, inner = name.partition(".")
             if owner == "augmentation" and inner:
                 augmentation = _replace(changed.augmentation, inner, text)
@@ -252,12 +253,19 @@ def _check_types(stored: dict[str, Any], owner: type) -> None:
             raise FkdError(f"The setting {item.name} is {value!r}, which is no {kind.__name__}; mend config.json.")
 
 
-def _replace(settings: Any, name: str, text: str) -> Any:
-    known = {f.name: f for f in dataclasses.fields(settings) if f.name != "augmentation"}
+def _check_name(name: str) -> None:
+    """`FkdError` for what names no setting, with the one that was probably meant."""
+    known = [f.name for f in dataclasses.fields(TrainConfig) if f.name != "augmentation"]
+    known += [f"augmentation.{f.name}" for f in dataclasses.fields(Augmentation)]
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        told = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."
+        inside = f"augmentation.{name}"
+        meant = [inside] if inside in known else difflib.get_close_matches(name, known, n=1)
+        told = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(known)}."
         raise FkdError(f"Unknown setting {name!r}; {told}")
+
+
+def _replace(settings: Any, name: str, text: str) -> Any:
+    known = {f.name: f for f in dataclasses.fields(settings)}
     changed = dataclasses.replace(settings, **{name: _parse(name, text, _kind(known[name]))})
     try:
         check(changed)

@@ -37,10 +37,10 @@ def show() -> None:
         "Video", _SUFFIXES, max_upload_size=_MOST_MB, key=f"clips.file.{number}", label_visibility="collapsed"
     )
     if file is not None:
+        st.session_state[_UPLOADS] += 1  # a fresh uploader: the old one would hold the file in memory
         given = ClipWork(file.name, file.getbuffer())
         given.begin(model, options)
         kept.keep(_WORK, given)
-        st.session_state[_UPLOADS] += 1  # a fresh uploader: the old one would hold the file in memory
         st.rerun()
     work = cast(ClipWork | None, kept.kept(_WORK))
     if work is None:

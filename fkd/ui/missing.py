@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from fkd.pipeline.detect import SMALLEST_FACE_PX
 from fkd.ui.photos import Analysis, Boxes, Photo
 
 _BOXES = "detect.boxes"
 _EXCHANGED = "detect.exchanged"  # of the session: by the photo's digest, which sides were typed in the wrong order
-_BEFORE = "detect.before"  # of the session: settings of the search as they were before a button changed them
+_CHANGED = "detect.changed"  # of the session: settings of the search, before a button changed them and after
 MIN_SCORE = "min_score"
 HAAR = "haar"
-_SMALL_PX = 24  # the cascade's window
+_LEAST_SCORE = 0.05  # a lower minimum would take everything for a face
 
 
 def given_boxes() -> dict[str, Boxes]:
@@ -43,9 +44,10 @@ def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
     if analysis.weak_scores:
         best = max(analysis.weak_scores)
         sentence += f" The likeliest spot scores {best:.2f}, less than the minimum face score."
+    if analysis.weak_scores and best >= _LEAST_SCORE:
         changes = {MIN_SCORE: int(best * 20) / 20}
         label = f"Lower the minimum face score to {changes[MIN_SCORE]:.2f}"
-    if max(analysis.width, analysis.height) < _SMALL_PX:
+    if min(analysis.width, analysis.height) < SMALLEST_FACE_PX:
         sentence += f" It has only {analysis.width} × {analysis.height} pixels; take a larger picture."
     changes = {key: value for key, value in changes.items() if value < st.session_state[key]}
     st.warning(sentence, icon=":material/search_off:")
@@ -63,21 +65,24 @@ def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
 
 
 def _change_search(changes: dict[str, float]) -> None:
-    before = st.session_state.setdefault(_BEFORE, {})
-    st.session_state[_BEFORE] = {**{key: st.session_state[key] for key in changes}, **before}
+    changed = st.session_state[_CHANGED]
+    for key, value in changes.items():
+        before, _ = changed.get(key, (st.session_state[key], value))
+        changed[key] = before, value
     st.session_state.update(changes)
 
 
 def _offer_search_as_before() -> None:
-    """What a button has changed of the search, and the way back; nothing once it was set otherwise in the sidebar."""
-    before = st.session_state.get(_BEFORE, {})
-    changed = {key: st.session_state[key] for key, value in before.items() if st.session_state[key] < value}
+    """What buttons have changed of the search, and the way back; what was set otherwise since is left alone."""
+    changed: dict[str, tuple[float, float]] = st.session_state.setdefault(_CHANGED, {})
+    for key in [key for key, (_, after) in changed.items() if st.session_state[key] != after]:
+        del changed[key]
     if not changed:
-        st.session_state.pop(_BEFORE, None)
         return
+    now, before = ({key: both[i] for key, both in changed.items()} for i in (1, 0))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"All photos are searched with {_named(changed)}.", icon=":material/manage_search:", width="stretch")
-        st.button("Search as before", on_click=st.session_state.update, args=({key: before[key] for key in changed},))
+        st.info(f"All photos are searched with {_named(now)}.", icon=":material/manage_search:", width="stretch")
+        st.button("Search as before", on_click=st.session_state.update, args=(before,))
 
 
 def _named(settings: dict[str, float]) -> str:

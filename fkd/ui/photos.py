@@ -27,6 +27,7 @@ from fkd.weights import LoadedModel, find_weights, load_model
 
 Boxes = tuple[tuple[float, float, float, float], ...]
 
+SHOWN = "detect.shown"  # of the session: digest of the photo that the Detect page shows of several
 LAST_PHOTO = "last_photo"  # of the session: the photo in which the Detect page found faces last
 PREVIEW_PX = 1280  # longer side of what the page shows; downloads have the photo's own size
 _MOST_ENLARGED = 8

@@ -15,7 +15,7 @@ from fkd.crop import invert, transform
 from fkd.pipeline.draw import DrawOptions, count_unlabelled, draw_faces
 from fkd.pipeline.face import Face
 from fkd.schema import Schema
-from fkd.ui.photos import LAST_PHOTO, Analysis, Photo
+from fkd.ui.photos import LAST_PHOTO, SHOWN, Analysis, Photo
 from fkd.ui.pictures import picture_figure
 from fkd.ui.plots import MODEBAR
 
@@ -28,7 +28,7 @@ _TALLEST_PX = 820  # so that a square photo is as wide as all else beside the si
 
 def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
     """A row of small pictures of several photos with a button below each; the index of the one to show."""
-    shown = st.session_state.get("detect.shown")
+    shown = st.session_state.get(SHOWN)
     digests = [photo.digest for photo, _ in pairs]
     index = digests.index(shown) if shown in digests else 0
     with st.container(horizontal=True, gap="small", wrap=False):  # one row, so that the photo is seen below it
@@ -43,7 +43,7 @@ def choose_photo(pairs: Sequence[tuple[Photo, Analysis]]) -> int:
                     type="primary" if i == index else "secondary",
                     width="stretch",
                     on_click=st.session_state.update,
-                    args=({"detect.shown": photo.digest},),
+                    args=({SHOWN: photo.digest},),
                 )
     return index
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from fkd.ui import frame
-from fkd.ui.photos import Photo, sample_photo
+from fkd.ui.photos import SHOWN, Photo, sample_photo
 
 SOURCE = "source"
 FILES, CAMERA, LIVE, VIDEO, SAMPLE = "Photos", "Camera", "Live", "Video", "Sample photo"
@@ -106,49 +106,59 @@ class _Uploads:
     """The photos that a session was given, which the field for them forgets when another page or source is shown.
 
     Attributes:
-        earlier: those of fields that are gone.
+        earlier: those of fields that are gone, each once.
         current: those of the field that is shown.
-        is_changed: whether somebody has added or removed some since they were read.
+        field: its number; a field that was gone comes back as a new one.
     """
 
     earlier: list[Photo]
     current: list[Photo]
-    is_changed: bool = False
+    field: int = 0
 
-    def read(self, photos: list[Photo]) -> None:
-        """Take what the field holds now; a field that is empty without anybody's doing is a new one."""
-        if not photos and not self.is_changed:
-            self.earlier += self.current
-        self.current, self.is_changed = photos, False
+    @property
+    def key(self) -> str:
+        """Of the field that is shown."""
+        return f"source.photos.{self.field}"
 
-    def change(self) -> None:
-        """Note that somebody has added or removed photos."""
-        self.is_changed = True
+    def begin_field(self) -> None:
+        """Keep the photos of a field that is gone, and begin another."""
+        known = {photo.digest for photo in self.earlier}
+        self.earlier += [photo for photo in self.current if photo.digest not in known]
+        self.current, self.field = [], self.field + 1
+
+    def read(self, photos: list[Photo]) -> str | None:
+        """Take what the field holds now; the digest of the first photo that is new in it."""
+        known = {photo.digest for photo in self.current}
+        self.current = photos
+        return next((photo.digest for photo in photos if photo.digest not in known), None)
 
     def forget_earlier(self) -> None:
         """Remove those of fields that are gone."""
         self.earlier.clear()
 
     @property
-    def photos(self) -> list[Photo]:
-        """All of them, those of the field last; what is given again counts there."""
+    def still_here(self) -> list[Photo]:
+        """The earlier ones that the field does not hold again."""
         again = {photo.digest for photo in self.current}
-        return [photo for photo in self.earlier if photo.digest not in again] + self.current
+        return [photo for photo in self.earlier if photo.digest not in again]
 
 
 def _from_files() -> list[Photo]:
     uploads: _Uploads = st.session_state.setdefault(_UPLOADS, _Uploads([], []))
+    if uploads.key not in st.session_state:
+        uploads.begin_field()
     files = st.file_uploader(
-        "Photos", PHOTO_SUFFIXES, accept_multiple_files=True, label_visibility="collapsed", on_change=uploads.change
+        "Photos", PHOTO_SUFFIXES, accept_multiple_files=True, label_visibility="collapsed", key=uploads.key
     )
-    uploads.read([Photo(file.name, file.getvalue()) for file in files])
-    if uploads.earlier:
+    if new := uploads.read([Photo(file.name, file.getvalue()) for file in files]):
+        st.session_state[SHOWN] = new
+    if uploads.still_here:
         with st.container(horizontal=True, vertical_alignment="center"):
-            names = ", ".join(photo.name for photo in uploads.earlier[:_NAMED])
-            more = f" and {len(uploads.earlier) - _NAMED} more" if len(uploads.earlier) > _NAMED else ""
+            names = ", ".join(photo.name for photo in uploads.still_here[:_NAMED])
+            more = f" and {len(uploads.still_here) - _NAMED} more" if len(uploads.still_here) > _NAMED else ""
             st.caption(f"Still here from before: {names}{more}")
             st.button("Remove", icon=":material/close:", on_click=uploads.forget_earlier)
-    return uploads.photos
+    return uploads.current + uploads.still_here
 
 
 def _from_camera() -> list[Photo]:

@@ -118,7 +118,8 @@ def _fits(name: str, card: Card) -> bool:
         other = read_card(name)
     except FkdError:  # damaged, or deleted meanwhile
         return False
-    return (other.schema, other.input_size, other.crop) == (card.schema, card.input_size, card.crop)
+    has_layers = other.model != "mean_shape"
+    return has_layers and (other.schema, other.input_size, other.crop) == (card.schema, card.input_size, card.crop)
 
 
 def _choose_layer(other: Look, layer: Layer) -> str:
@@ -167,5 +168,7 @@ def _say_difference(ours: Look, other: _Other, our_maps: np.ndarray, their_maps:
     one.metric("Points apart, mean", f"{apart.mean():.2f} px", help=helped)
     two.metric(f"Furthest: {name}", f"{apart[furthest]:.2f} px")
     if our_maps.shape == their_maps.shape:
-        alike = float(np.corrcoef(our_maps.ravel(), their_maps.ravel())[0, 1])
-        three.metric("Likeness of the maps", f"{alike:.3f}", help="Correlation of all cells; 1 is the same.")
+        told = "–"  # where one side is the same everywhere
+        if np.ptp(our_maps) and np.ptp(their_maps):
+            told = f"{np.corrcoef(our_maps.ravel(), their_maps.ravel())[0, 1]:.3f}"
+        three.metric("Likeness of the maps", told, help="Correlation of all cells; 1 is the same.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from fkd.crop import cut
+from fkd.crop import cut, has_tight_box
 from fkd.data.dataset import Dataset
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import crop_maps
@@ -170,8 +170,8 @@ def _from_dataset(model: LoadedModel) -> FaceCrop:
 
 
 def _cut_row(model: LoadedModel, faces: Dataset, row: int) -> np.ndarray:
-    """The face framed by its labels as the network was trained; without enough of them the whole picture."""
+    """The face framed by its labels as the network was trained, or the whole picture where it takes that."""
     face = faces.subset(np.array([row]))
-    if not np.isfinite(face.points_px).all(axis=-1).sum() >= 2:
+    if not model.card.takes_whole_picture and not has_tight_box(face.points_px, face.schema)[0]:
         raise FkdError(f"Row {row} of {faces.name} has too few labels to frame the face by; choose another row.")
     return cut(face.images_u8[0], crop_maps(model, face)[0], model.card.input_size)

@@ -120,7 +120,7 @@ def _occlusion(look: Look) -> Occlusion | None:
         work.ensure(*wanted)
     found = work.follow(key)
     if found is None and not work.is_under_way(key):
-        st.caption("Stopped before it was known.")
+        st.caption("It is not known yet.")
         st.button("Cover the face place by place", icon=":material/play_arrow:", on_click=work.begin, args=wanted)
     return found
 

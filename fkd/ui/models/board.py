@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from fkd.errors import FkdError
-from fkd.evaluation.leaderboard import Row
+from fkd.evaluation.leaderboard import Row, config_hash
 from fkd.weights import list_weights, read_card
 
 _COLUMNS = {
@@ -59,17 +59,20 @@ def show_board(rows: list[Row]) -> str:
         "Measured on held-out faces in their true boxes; what is trained on Kaggle's pictures takes them whole. "
         "Click on a heading to sort by it."
     )
-    _say_what_is_absent({row.weights for row in rows})
+    _say_what_is_absent(rows)
     return shown
 
 
-def _say_what_is_absent(known: set[str]) -> None:
+def _say_what_is_absent(rows: list[Row]) -> None:
     """Which weights no row is of, and how they come in."""
+    measured = {(row.name, row.config_hash) for row in rows}
     for name in list_weights():
-        if name not in known:
-            with suppress(FkdError):  # damaged ones say so where they are chosen
-                run = read_card(name).training.get("run", "RUN")
-                st.caption(f"{name} is in no row yet; from its run: `python -m fkd leaderboard --add {run}`")
+        with suppress(FkdError):  # damaged ones say so where they are chosen
+            made = read_card(name).training
+            run = made.get("run", "")
+            if (run, config_hash(made.get("config", {}))) not in measured:
+                way = f"from its run: `python -m fkd leaderboard --add {run}`" if run else "as no run is known of it"
+                st.caption(f"{name} is in no row yet; {way}")
 
 
 def board_table(rows: list[Row]) -> pd.DataFrame:
