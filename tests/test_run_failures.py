@@ -151,7 +151,7 @@ def test_data_that_are_gone_when_a_run_goes_on_end_it(
 ) -> None:
     stop_after_one_epoch(monkeypatch)
     assert train() == 130
-    assert capsys.readouterr().err == "fkd: a was stopped; go on with it by --resume --run a\n"
+    assert capsys.readouterr().err == "fkd: a was stopped; go on with: python -m fkd runs resume a\n"
     assert launch.view("a").state == "stopped"
     shutil.move(places / "data" / "few", places / "elsewhere")
     assert train(*RESUME) == 1

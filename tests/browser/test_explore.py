@@ -248,7 +248,7 @@ def show_times(page: Page, address: str, faces: str) -> dict[str, float]:
         times[f"filter {name}"] = timed(strip.nth(number).click, counted)
     page.goto(address)
     expect(page.get_by_role("img", name="Face 0", exact=True)).to_be_visible()
-    page.get_by_label("Sort by").click()
+    page.get_by_role("combobox", name="Sort by").click()
     at_least = page.get_by_label("At least")
     times["sort"] = timed(page.get_by_role("option", name="Brightness").click, at_least)
     page.goto(address)
