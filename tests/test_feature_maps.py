@@ -195,6 +195,13 @@ def test_another_network_is_compared_at_the_layer_most_alike_or_a_chosen_one(net
     assert theirs.value == "dense 1"
 
 
+def test_weights_without_layers_cannot_be_compared(networks: Path) -> None:
+    app = page(weights="cnn", view="Compare")
+    app.segmented_control(key="features.compare").set_value("Other weights").run()
+    app.selectbox(key="features.other").set_value("mean_shape").run()
+    assert "mean_shape has no layers" in texts(app) and not app.exception
+
+
 def test_without_a_photo_the_page_says_what_to_do() -> None:
     app = page(weights="ibug68", **{"features.source": "Upload"})
     assert "Choose a face" in texts(app) and not app.exception

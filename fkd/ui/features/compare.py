@@ -100,6 +100,9 @@ def _in_other_weights(look: Look) -> _Other | None:
         )
         return None
     other = Look(st.selectbox("Weights", names, key="features.other"), look.crop_gray_u8)
+    if not other.layers:
+        st.info(f"{other.weights} has no layers to look into; choose others.", icon=":material/info:")
+        return None
     return _Other(other, (look.weights, other.weights), look.points_px)
 
 
@@ -118,8 +121,7 @@ def _fits(name: str, card: Card) -> bool:
         other = read_card(name)
     except FkdError:  # damaged, or deleted meanwhile
         return False
-    has_layers = other.model != "mean_shape"
-    return has_layers and (other.schema, other.input_size, other.crop) == (card.schema, card.input_size, card.crop)
+    return (other.schema, other.input_size, other.crop) == (card.schema, card.input_size, card.crop)
 
 
 def _choose_layer(other: Look, layer: Layer) -> str:
