@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import platformdirs
 
 from fkd.errors import UnwritableError
+
+# Windows lets no file be replaced while somebody reads it; whoever does is done in a moment.
+_READERS_HINDER = os.name == "nt"
+_ATTEMPTS, _BETWEEN_S = 20, 0.05
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +49,22 @@ def notes_root() -> Path:
     return Path(os.environ.get("FKD_NOTES") or PROJECT_ROOT / "notes")
 
 
+def put_in_place(aside: Path, path: Path) -> None:
+    """Rename a file that is complete to the name under which it is read; what was there before is gone.
+
+    Raises:
+        OSError: it cannot be renamed, or somebody has read the old one for too long.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            aside.replace(path)
+            return
+        except PermissionError:
+            if not _READERS_HINDER or not left:
+                raise
+            time.sleep(_BETWEEN_S)
+
+
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Another name beside `path` to write to; what is there when the block ends well is renamed to `path`.
@@ -57,7 +78,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
-        aside.replace(path)
+        put_in_place(aside, path)
     except OSError as error:
         raise UnwritableError(f"{path} cannot be written ({error.strerror or error}); name another place.") from error
     finally:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from fkd import DEFAULT_WEIGHTS, LIVE_WEIGHTS
 from fkd.crop import CropFrame
 from fkd.errors import FkdError
-from fkd.paths import runs_root, weights_root
+from fkd.paths import put_in_place, runs_root, weights_root
 from fkd.runtime import LoadedModel, OnnxModel, TorchModel
 from fkd.schema import Schema, get_schema
 
@@ -168,13 +168,14 @@ def load_model(
     """
     if runtime not in RUNTIMES:
         raise FkdError(f"Unknown runtime {runtime!r}; known are {', '.join(RUNTIMES)}.")
-    if runtime != "torch" and Path(name_or_path).suffix == ".onnx":
+    is_exported = Path(name_or_path).suffix == ".onnx" and runtime != "torch"
+    if device != "cpu" and (is_exported or runtime == "onnx"):
+        raise FkdError(f"onnxruntime computes on the CPU here, not on {device!r}; leave out the runtime or the device.")
+    if is_exported:
         return load_onnx_model(Path(name_or_path), threads)
     path = find_weights(name_or_path)
-    if runtime == "torch" or (runtime == "auto" and device != "cpu"):
+    if runtime == "torch" or device != "cpu":
         return load_torch_model(path, device)
-    if device != "cpu":
-        raise FkdError(f"onnxruntime computes on the CPU here, not on {device!r}; leave out the runtime or the device.")
     hindrance = onnx_hindrance(path)
     if hindrance is None:
         exported = load_onnx_model(path.with_suffix(".onnx"), threads)
@@ -265,7 +266,7 @@ def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:
     aside = path.with_name(f"{path.name}.tmp")
     try:
         aside.write_bytes(save(tensors, metadata={CARD_KEY: card.to_json()}))
-        aside.replace(path)
+        put_in_place(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 

@@ -190,9 +190,10 @@ def test_a_threshold_that_is_low_already_is_not_raised_by_lowering(app: AppTest)
     press(app, "Search more closely")
     assert app.slider(key="min_score").value == 0.05
     assert app.slider(key="haar.min_neighbors").value == 1
-    assert app.info[0].value == "All photos are searched with min neighbors 1, scale factor 1.05."
+    assert app.info[0].value == "All photos are searched with min neighbors 1, scale factor 1.05, min face 0.01."
     assert "Search more closely" not in [button.label for button in app.button]
     app.slider(key="haar.min_neighbors").set_value(5)
+    app.slider(key="haar.min_face").set_value(0.05)
     app.slider(key="haar.scale_factor").set_value(1.3).run()
     assert "Search as before" not in [button.label for button in app.button]
 

@@ -14,7 +14,15 @@ from fkd.crop import tight_boxes
 from fkd.data.points68 import read_points_table
 from fkd.errors import FkdError
 from fkd.images import read_image, to_gray
-from fkd.pipeline.detect import CASCADES, HaarDetector, HaarOptions, suppress_overlaps, tight_from_haar
+from fkd.pipeline.detect import (
+    CASCADES,
+    CloserSearch,
+    HaarDetector,
+    HaarOptions,
+    Spots,
+    suppress_overlaps,
+    tight_from_haar,
+)
 
 FACE_CENTRE = np.array([222.0, 117.0])  # between the astronaut's cheeks
 
@@ -89,6 +97,35 @@ def test_one_detector_serves_several_threads(astronaut_gray_u8: np.ndarray) -> N
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda picture: detector(picture).boxes_xyxy, pictures))
     assert all(np.array_equal(*pair) for pair in zip(answers, expected, strict=True))
+
+
+@pytest.mark.parametrize("tilt_deg", [30.0, -30.0, 90.0, -90.0, 180.0])
+def test_a_closer_search_finds_a_face_that_is_tilted_or_turned(astronaut_gray_u8: np.ndarray, tilt_deg: float) -> None:
+    size = astronaut_gray_u8.shape[::-1]
+    middle = np.array([224.0, 115.0])  # of her face
+    turn = cv2.getRotationMatrix2D(tuple(middle), -tilt_deg, 1.0)  # clockwise
+    image = cv2.warpAffine(astronaut_gray_u8, turn, size, borderMode=cv2.BORDER_REPLICATE)
+    assert not any(np.hypot(*(centre - middle)) < 30 for centre in centres(HaarDetector()(image).tight_xyxy))
+    spots = [Spots(*part) for part in CloserSearch(HaarOptions())(image)]
+    found = Spots(*(np.concatenate(parts) for parts in zip(*spots, strict=True)))
+    near = np.linalg.norm(centres(found.tight_xyxy) - middle, axis=1) < 30
+    assert tilt_deg in found.angles_deg[near]
+
+
+@pytest.mark.parametrize(("factor", "greys"), [(0.08, 0), (0.12, 112), (0.08, 230)])
+def test_a_closer_search_finds_a_face_in_a_picture_that_is_dark_flat_or_pale(
+    astronaut_gray_u8: np.ndarray, factor: float, greys: int
+) -> None:
+    image = (factor * astronaut_gray_u8 + greys).astype(np.uint8)
+    assert len(HaarDetector()(image)) == 0
+    spots = next(CloserSearch(HaarOptions())(image))
+    assert (np.abs(centres(spots.tight_xyxy) - np.array([224.0, 115.0])) < 30).all(axis=1).any()
+
+
+def test_a_closer_search_looks_at_large_pictures_in_their_own_pixels(astronaut_gray_u8: np.ndarray) -> None:
+    large = cv2.resize(astronaut_gray_u8, None, fx=8, fy=8)
+    spots = next(CloserSearch(HaarOptions())(large))
+    assert (np.abs(centres(spots.tight_xyxy) - 8 * np.array([224.0, 115.0])) < 8 * 30).all(axis=1).any()
 
 
 def test_an_opencv_without_cascades_is_told_with_the_remedy(

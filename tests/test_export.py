@@ -116,6 +116,14 @@ def test_an_exported_file_stands_alone(shelf: Path, tmp_path: Path) -> None:
     assert_alike(model.predict(crops()), direct)
 
 
+def test_an_exported_file_computes_on_no_other_device(shelf: Path) -> None:
+    save(shelf)
+    export_onnx("mine", shelf / "mine.onnx")
+    for choice in ({"name_or_path": shelf / "mine.onnx"}, {"name_or_path": "mine", "runtime": "onnx"}):
+        with pytest.raises(FkdError, match="computes on the CPU here, not on 'bogus'"):
+            load_model(**choice, device="bogus")
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", None])
 def test_damaged_exported_files_are_named(shelf: Path, content: bytes | None) -> None:
     save(shelf)

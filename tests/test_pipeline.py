@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pytest
 from fkd.crop import CropFrame, tight_boxes, tight_boxes_from_points, transform
 from fkd.data.synthetic import render_face
 from fkd.errors import FkdError
-from fkd.pipeline.detect import Detections
+from fkd.pipeline.detect import Detections, HaarOptions, Spots
 from fkd.pipeline.framing import eye_angles_deg, upright_frames
 from fkd.pipeline.predict import Pipeline
 from fkd.schema import IBUG68, KAGGLE15, Schema, kaggle15_from_ibug68
@@ -34,7 +35,7 @@ class SeeingModel:
         self.card = SimpleNamespace(schema=schema, input_size=SIZE, crop=CropFrame(1.6))
         self.batches: list[int] = []
 
-    def predict(self, crops_gray_u8: np.ndarray) -> SimpleNamespace:
+    def predict(self, crops_gray_u8: np.ndarray, flip: bool = True) -> SimpleNamespace:
         assert crops_gray_u8.dtype == np.uint8
         assert crops_gray_u8.shape[1:] == (SIZE, SIZE)
         self.batches.append(len(crops_gray_u8))
@@ -87,6 +88,23 @@ def detecting(pipeline: Pipeline, *boxes: np.ndarray) -> Pipeline:
     found = np.array(boxes, np.float32).reshape(-1, 4)
     pipeline.detector = lambda image_gray_u8: Detections(found - 1, found)
     return pipeline
+
+
+def searching(pipeline: Pipeline, *spots: tuple[np.ndarray, float]) -> tuple[Pipeline, list[float]]:
+    """The pipeline without detections, whose closer search answers with one box and its angle after the other.
+
+    The list takes the angles that were asked for.
+    """
+    asked: list[float] = []
+
+    def search(image_gray_u8: np.ndarray) -> Iterator[Spots]:
+        for box, angle in spots:
+            asked.append(angle)
+            yield Spots(box[None], np.array([angle]))
+
+    pipeline = detecting(pipeline)
+    pipeline.closer_search = search  # type: ignore[assignment]
+    return pipeline, asked
 
 
 @pytest.mark.parametrize("schema", [IBUG68, KAGGLE15], ids=lambda schema: schema.name)
@@ -144,12 +162,64 @@ def test_what_the_network_is_unsure_of_is_dropped_unless_its_box_was_given() -> 
     assert [round(face.score, 2) for face in given] == [1.0, 0.24]
 
 
+def test_where_nothing_is_found_a_closer_search_goes_on_until_a_face_is_seen() -> None:
+    image, box = photo((170.0, 140.0, 10.0, 255)), box_of(170.0, 140.0, 10.0)
+    pipeline, asked = searching(Pipeline(SeeingModel()), (box + 150, 0.0), (box, 30.0), (box, 90.0))
+    assert len(pipeline(image)) == 1
+    assert asked == [0.0, 30.0]
+    with_detection = detecting(pipeline, box)
+    assert len(with_detection(image)) == 1 and asked == [0.0, 30.0]
+
+
+def test_a_closer_search_believes_only_sure_faces() -> None:
+    """A score of 0.6, of which the same detection is a face, is none where so many spots were asked about."""
+    image, box = photo((170.0, 140.0, 10.0, 153)), box_of(170.0, 140.0, 10.0)
+    assert len(detecting(Pipeline(SeeingModel()), box)(image)) == 1
+    pipeline, asked = searching(Pipeline(SeeingModel()), (box, 0.0))
+    assert pipeline(image) == [] and asked == [0.0]
+
+
+def test_networks_without_scores_and_who_does_not_want_it_get_no_closer_search() -> None:
+    class ScorelessModel(SeeingModel):
+        def _look_at(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
+            return super()._look_at(crop)[0], 1.0
+
+    image, box = photo((170.0, 140.0, 10.0, 255)), box_of(170.0, 140.0, 10.0)
+    pipeline, asked = searching(Pipeline(ScorelessModel()), (box, 0.0))
+    assert pipeline(image) == [] and asked == []
+    assert Pipeline(SeeingModel(), HaarOptions(closer=False)).closer_search is None
+
+
+class FramedModel(SeeingModel):
+    """Sees a face only where the disc is about as large in the crop as in one of the right frame."""
+
+    def _look_at(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
+        points, score = super()._look_at(crop)
+        side = np.ptp(points, axis=0).max()
+        return points, score if 0.5 < side / (SIZE / 1.6) < 1.7 else 0.1
+
+
+@pytest.mark.parametrize("ratio", [0.45, 0.6, 1.0, 2.0, 2.8])
+def test_a_box_that_is_much_too_small_or_large_still_leads_to_its_face(ratio: float) -> None:
+    x, y, radius = 200.0, 150.0, 6.0
+    image = photo((x, y, radius, 255))
+    face = Pipeline(FramedModel())(image, boxes=[box_of(x, y, radius * ratio)])[0]
+    assert np.abs(face.points_px - marked_face(np.array([x, y]), radius)).max() < 1.5
+    assert face.score == 1
+
+
+def test_a_box_beside_a_face_is_of_no_face() -> None:
+    x, y, radius = 200.0, 150.0, 6.0
+    image = photo((x, y, radius, 255))
+    beside = Pipeline(FramedModel())(image, boxes=[box_of(x + 60 * radius / 8, y, radius * 0.6)])[0]
+    assert beside.score < 0.5
+
+
 class CollapsingModel(SeeingModel):
     """As sure as any, with all its points together in the middle: what a network says after little training."""
 
     def _look_at(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
-        points, _ = super()._look_at(crop)
-        return (SIZE - 1) / 2 + 0.3 * (points - points.mean(axis=0)), 1.0
+        return marked_face(np.full(2, (SIZE - 1) / 2), 2.0), 1.0
 
 
 def test_points_that_fall_together_are_no_face_and_never_followed_to_nothing() -> None:
@@ -187,7 +257,7 @@ def test_a_tilted_face_is_shown_upright_at_the_second_look() -> None:
     """Crops of the last look have level eyes."""
 
     class TiltedModel(SeeingModel):
-        def predict(self, crops_gray_u8: np.ndarray) -> SimpleNamespace:
+        def predict(self, crops_gray_u8: np.ndarray, flip: bool = True) -> SimpleNamespace:
             answer = super().predict(crops_gray_u8)
             if len(self.batches) == 1:  # only the first look sees the tilt
                 answer.points_px[:] = marked_face(answer.points_px[0].mean(axis=0), 6.0, tilt_deg=35)

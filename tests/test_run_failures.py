@@ -351,7 +351,7 @@ def test_a_folder_before_a_runs_name_changes_nothing(places: Path, monkeypatch: 
         (["train", "--resume"], "--resume needs --run NAME"),
         ([*RESUME, "--set", "epochs=9"], "--resume goes on with the run's own settings"),
         (["train", "--recipe", "mlp", "--detach", "--threads", "1"], "leave it out with --detach"),
-        (["train", "--recipe", "mlp", "--threads", "0"], "invalid _count value: '0'"),
+        (["train", "--recipe", "mlp", "--threads", "0"], "'0' is no number of threads"),
         (["evaluate", "--weights", "kaggle15", "--device", "cuda"], "--device goes with --retrain"),
         (["data", "fetch", "kaggle", "--url", "https://example.org"], "--url and --sha256 are for youtube-faces"),
     ],

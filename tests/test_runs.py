@@ -173,6 +173,7 @@ def test_two_processes_give_the_losses_of_one(root):
     assert RunFolder.open("two").read_status()["device"] == "cpu,cpu"
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="asks Linux about processes")
 def test_a_run_of_two_processes_is_stopped_resumed_and_fails_with_one_of_them(root):
     folder = make("pair", 10_000)
     launch.launch(folder, "cpu,cpu")
@@ -288,6 +289,66 @@ def test_a_damaged_queue_loses_its_order_and_no_run(damage, root, monkeypatch):
     assert queues() == {"cpu": ["a"]}
 
 
+def test_machines_that_share_the_folder_leave_each_others_runs_alone(root, monkeypatch):
+    started = []
+    monkeypatch.setattr(launch, "_spawn", lambda name, device: started.append(name))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("platform.node", lambda: "elsewhere")
+        with Queue("cuda:0").locks[0]:
+            launch.launch(make("theirs"), "cuda:0")
+    RunFolder.open("theirs").write_status("waiting", heartbeat=0)
+    assert state("theirs") == "waiting" and queues() == {} and not Queue("cuda:0").is_busy()
+    launch.launch(make("ours"), "cuda:0")
+    assert started == ["ours"]
+    launch.stop("theirs")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("platform.node", lambda: "elsewhere")
+        assert state("theirs") == "stopped" and queues() == {}
+
+
+def test_a_worker_that_ends_before_it_begins_is_not_started_for_ever(root, monkeypatch):
+    started = []
+    spawn = launch._spawn
+    monkeypatch.setattr(launch, "_spawn", lambda name, device: started.append(name) or spawn(name, device))
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", shutil.which("false"))
+        launch.launch(make("a", 1), "cpu")
+        launch._workers[root / "a"][0].wait()
+        launch.start_waiting()
+        launch.start_waiting()
+    assert started == ["a"] and state("a") == "failed"
+    assert "ended before it could begin" in launch.view("a").status["reason"]
+    launch.resume("a")
+    wait_for(lambda: state("a") == "finished")
+
+
+def test_no_name_leads_out_of_the_folder_of_runs(root):
+    (root.parent / "config.json").write_text("{}")
+    with pytest.raises(FkdError, match=r"There is no run '\.\.'"):
+        launch.delete("..")
+
+
+@pytest.mark.parametrize(
+    "status", ['{"state": 3}', '{"state": "waiting", "heartbeat": null}', "[]", '{"heartbeat": 1}']
+)
+def test_a_damaged_status_hides_no_run(status, root, capsys):
+    folder = make("odd")
+    (folder.path / "status.json").write_text(status)
+    assert state("odd") == "lost" and main(["runs"]) == 0
+    assert "odd" in capsys.readouterr().out
+
+
+def test_a_damaged_line_of_metrics_hides_no_other(root, capsys):
+    folder = make("odd")
+    folder.append_metrics({"epoch": 1, "validation_nme": 5.0})
+    with (folder.path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\0\0\n")
+    folder.append_metrics({"epoch": 2, "validation_nme": 4.0})
+    assert [record["epoch"] for record in folder.read_epochs()] == [1, 2]
+    assert main(["runs", "show", "odd"]) == 0
+    assert "epoch 2, whose weights are kept: NME 4.00 %" in capsys.readouterr().out
+
+
 def test_a_run_is_stopped_resumed_and_deleted(root, capsys):
     folder = make("long", 3000)
     launch.launch(folder, "cpu")
@@ -372,6 +433,8 @@ def test_a_worker_that_is_still_coming_up_is_not_started_again(root, monkeypatch
     first.kill()
     first.wait()
     launch.start_waiting()
+    assert state("slow") == "failed"
+    launch.resume("slow")
     second, _ = launch._workers[root / "slow"]
     assert second is not first
     with FileLock(root / "slow" / "lock"):  # as the worker does, which then takes its time to end

@@ -613,6 +613,7 @@ def test_devices_are_named_for_people() -> None:
     assert title_of("cuda:0", gpus) == "NVIDIA H200, 120 of 140 GiB free"
     assert title_of("cuda:0,cuda:1", gpus) == "NVIDIA H200, 120 of 140 GiB free + T4, 1 of 16 GiB free"
     assert title_of("cpu,cpu", gpus) == "CPU, two processes"
+    assert title_of("cuda:0", [Gpu("cuda:0", "T4", None, None)]) == "T4, which does not tell its memory"
     assert title_of("cuda:3", gpus) == "cuda:3"  # of a run from another machine
 
 

@@ -29,8 +29,10 @@ from fkd.schema import KAGGLE15
 from fkd.training import loop, progress
 from fkd.training.batches import FaceBatches
 from fkd.training.config import TrainConfig
+from fkd.training.group import Group
 from fkd.training.recipes import RECIPES, get_recipe
 from fkd.training.run import RunFolder
+from fkd.training.usage import Load
 from fkd.training.validation import Measured, different_faces
 from fkd.weights import load_model
 
@@ -444,6 +446,34 @@ def test_the_number_format_follows_the_device(monkeypatch):
     monkeypatch.setattr(loop, "computes_bf16", lambda device: True)
     assert loop.compute_dtype("auto", cuda) == loop.compute_dtype("auto", cpu) == torch.bfloat16
     assert loop.compute_dtype("fp32", cuda) == torch.float32
+
+
+def test_processes_of_one_group_take_the_same_number_format(monkeypatch):
+    monkeypatch.setattr(loop, "computes_bf16", lambda device: True)
+    group = Group()
+    monkeypatch.setattr(group, "all_agree", lambda answer: False)  # another one's GPU is older
+    assert loop.compute_dtype("auto", torch.device("cuda"), group) == torch.float16
+    assert loop.compute_dtype("bf16", torch.device("cuda"), group) == torch.bfloat16
+
+
+def test_a_run_goes_on_where_the_number_format_is_another(config, monkeypatch):
+    monkeypatch.setattr(loop, "computes_bf16", lambda device: True)
+    run = start(config, "moved")
+    loop.train(dataclasses.replace(config, epochs=1), run)
+    monkeypatch.setattr(loop, "compute_dtype", lambda *arguments: torch.float16)
+    loop.train(dataclasses.replace(config, epochs=2), run, resume=True)
+    assert [record["epoch"] for record in run.read_epochs()] == [1, 2]
+
+
+def test_a_gpu_that_tells_no_load_stops_no_training(monkeypatch):
+    class NotSupported(Exception):
+        pass
+
+    def refuse(device):
+        raise NotSupported
+
+    monkeypatch.setattr("torch.cuda.utilization", refuse)
+    assert Load(torch.device("cuda")).share() is None
 
 
 def full_disk(path):

@@ -297,7 +297,7 @@ def test_a_running_and_a_waiting_run_say_how_far_they_are(root: Path) -> None:
         bar = app.get("progress")[0].proto
         assert (bar.value, bar.text) == (80, f"Epoch {EPOCHS + 1} of 6 · step 24 of 30 · 5 min left")
         shown = {metric.label: metric.value for metric in app.metric}
-        assert (shown["Load"], shown["Peak memory"]) == ("50 %", "2.0 GB")
+        assert (shown["Load"], shown["Peak memory"]) == ("50 %", "2.0 GiB")
         assert "Learning rate" in shown
     for name in ("next", "last"):
         copy(root, name, state="waiting")
@@ -436,8 +436,8 @@ def test_metrics_that_have_not_changed_are_not_read_again(root: Path, monkeypatc
     for number in range(5):
         copy(root, f"run-{number}")
     read = []
-    parse = history._records
-    monkeypatch.setattr(history, "_records", lambda lines: read.append(lines) or parse(lines))
+    parse = history.records_of
+    monkeypatch.setattr(history, "records_of", lambda lines: read.append(lines) or parse(lines))
     comparison.runs_table(launch.view_all())
     assert len(read) == 6
     RunFolder.open("run-3").append_metrics({"epoch": 9, "validation_nme": 0.5})

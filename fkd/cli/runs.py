@@ -121,13 +121,13 @@ def _show(view: RunView, as_json: bool) -> None:
     if reason := view.status.get("reason"):
         print(f"\n{reason}")
     print()
-    for head, told in _about(view, epochs, made_with).items():
+    for head, told in _about(view, folder.best_epoch(), made_with).items():
         print(f"{head:<11}{told}")
     print(f"{'folder':<11}{folder.path}")
     _print_epochs(epochs[-_LAST_EPOCHS:])
 
 
-def _about(view: RunView, epochs: list[dict[str, Any]], made_with: dict[str, Any]) -> dict[str, str]:
+def _about(view: RunView, best: dict[str, Any] | None, made_with: dict[str, Any]) -> dict[str, str]:
     """What a run is of, in a line each."""
     from fkd.training.recipes import changes_from_recipe
 
@@ -144,8 +144,7 @@ def _about(view: RunView, epochs: list[dict[str, Any]], made_with: dict[str, Any
         told["changes"] = " ".join(changes_from_recipe(view.config)) or "none; the recipe as it is"
     except (FkdError, KeyError):  # of another version, which knew other recipes
         told["changes"] = "unknown; its recipe is not known here"
-    if epochs:
-        best = min(epochs, key=lambda record: record["validation_nme"])
+    if best:
         told["best"] = f"epoch {best['epoch']}, whose weights are kept: NME {best['validation_nme']:.2f} %"
     if versions := made_with.get("versions"):
         told["made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())

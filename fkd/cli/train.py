@@ -36,10 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; give 1 or more")
+    return int(text)
 
 
 def _fields_help() -> str:
@@ -129,12 +128,9 @@ def _train(args: argparse.Namespace, group: Group, devices: list[str], number: i
     if group.size == 1 and folder.read_status().get("state") == "stopped":  # torchrun would take 130 for a crash
         print(f"fkd: {folder.name} was stopped; go on with: python -m fkd runs resume {folder.name}", file=sys.stderr)
         return 130
-    epochs = folder.read_epochs()
-    if epochs:
-        best = min(epochs, key=lambda record: record["validation_nme"])
-        told = (
-            f"epoch {best['epoch']} of {len(epochs)} was best, with a validation NME of {best['validation_nme']:.2f} %"
-        )
+    if best := folder.best_epoch():
+        done = len(folder.read_epochs())
+        told = f"epoch {best['epoch']} of {done} was best, with a validation NME of {best['validation_nme']:.2f} %"
         print(f"{folder.path}: {told}; best.safetensors is of that epoch")
     return 0
 

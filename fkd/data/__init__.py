@@ -22,8 +22,7 @@ from fkd.schema import IBUG68, KAGGLE15
 def _synthetic(name: str) -> Dataset:
     from fkd.data import synthetic
 
-    drawn_by = [Path(synthetic.__file__).parent]
-    return cached_dataset(name, drawn_by, lambda: synthetic.synthetic_dataset(schema_of(name)))
+    return cached_dataset(name, synthetic.DRAWN_BY, lambda: synthetic.synthetic_dataset(schema_of(name)))
 
 
 # What `python -m fkd data fetch` calls the sources that it gets.

@@ -40,7 +40,7 @@ def check_headers(archive: zipfile.ZipFile, path: Path) -> None:
     ratio = total / max(path.stat().st_size, 1)
     if len(entries) > _MOST_FILES or total > _MOST_BYTES or (total > _HARMLESS_BYTES and ratio > _HIGHEST_RATIO):
         raise FkdError(
-            f"{path.name} would unpack to {total / 2**20:,.0f} MB in {counted(len(entries), 'file')}, {ratio:,.0f} "
+            f"{path.name} would unpack to {total / 1e6:,.0f} MB in {counted(len(entries), 'file')}, {ratio:,.0f} "
             "times its size, and was not opened; pack only a table and its pictures."
         )
     seen = set()

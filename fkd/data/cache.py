@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fkd.data.dataset import ARRAYS, Dataset
-from fkd.paths import cache_root
+from fkd.paths import cache_root, put_in_place
 from fkd.schema import get_schema
 
 # Raised whenever parsing changes what it returns, so that older files are left aside.
@@ -129,7 +129,7 @@ def _write_aside(path: Path, write: Callable) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
             write(file)
-        aside.replace(path)
+        put_in_place(aside, path)
         _failures.pop(cache_root(), None)
     except OSError as error:
         _tell(error)

@@ -144,7 +144,7 @@ def _download_once(url: str, target: Path) -> bool:
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
-        what = f"downloading {total / 2**20:,.0f} MB" if total else "downloading"
+        what = f"downloading {total / 1e6:,.0f} MB" if total else "downloading"
         _write_note(note, response.headers)
         with target.open("ab" if resumed else "wb") as file:
             while chunk := response.read1(_CHUNK):

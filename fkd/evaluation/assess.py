@@ -136,7 +136,7 @@ def _synthetic_faces(schema_name: str) -> Dataset:
         return synthetic.synthetic_dataset(schema_name, _SYNTHETIC, seed=_SYNTHETIC_SEED)
 
     name = f"{schema_name}-synthetic-{_SYNTHETIC_SEED}-{_SYNTHETIC}"
-    return cached_dataset(name, [Path(synthetic.__file__).parent], draw)
+    return cached_dataset(name, synthetic.DRAWN_BY, draw)
 
 
 def _measure_face_score(model: LoadedModel, held_out: dict[str, Dataset]) -> dict[str, Any]:

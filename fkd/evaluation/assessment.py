@@ -62,8 +62,8 @@ class Assessment:
 
 
 def assessment_path(name: str) -> Path:
-    """Where the measurements of weights are stored."""
-    return results_root() / "weights" / f"{Path(name).name}.json"
+    """Where the measurements of weights are stored, which are given by name or by path."""
+    return results_root() / "weights" / f"{Path(name).name.removesuffix('.safetensors')}.json"
 
 
 def read_assessment(name: str) -> Assessment:

@@ -20,7 +20,7 @@ from fkd.pipeline.framing import upright_frames
 
 if TYPE_CHECKING:
     from fkd.runtime import Prediction
-    from fkd.weights import Card
+    from fkd.weights import Card, LoadedModel
 
 _BATCH = 64
 # How far the points may contradict a frame before it is corrected. Offset in sides of the face, ratio of sizes,
@@ -146,6 +146,12 @@ class Looker:
     def frames(self, look: Look) -> tuple[np.ndarray, np.ndarray]:
         """Where to look next: (n, 4) boxes and (n,) angles of the faces by their own points."""
         return upright_frames(look.points_px, self.card.schema)
+
+
+def gives_scores(model: LoadedModel) -> bool:
+    """Whether the network itself says how sure it is; asking it also warms it up."""
+    empty = np.zeros((1, model.card.input_size, model.card.input_size), np.uint8)
+    return bool(model.predict(empty, flip=False).face_scores[0] < 1)
 
 
 def without_noise(crop_gray_u8: np.ndarray) -> np.ndarray:

@@ -15,8 +15,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fkd.crop import invert, transform
-from fkd.pipeline.detect import load_cascade, suppress_overlaps, tight_from_haar
+from fkd.pipeline.detect import find_tilted, load_cascade, suppress_overlaps, tight_from_haar
 
 _WINDOW_PX = 24  # the cascade's smallest; a frame is scaled until its smallest face is as large
 _SCALE_FACTOR, _MIN_NEIGHBORS = 1.2, 1
@@ -94,15 +93,8 @@ class FaceSearch:
 
     def _tilted(self, image_gray_u8: np.ndarray, steps: tuple[int, int], angle_deg: float) -> np.ndarray:
         """Boxes from the frame turned back by an angle, whole, on as large a canvas as that takes."""
-        height, width = image_gray_u8.shape
-        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
-        extent = np.ceil(np.abs(turn[:, :2]) @ (width, height)).astype(int)
-        turn[:, 2] += (extent - (width, height)) / 2
-        turned = cv2.warpAffine(image_gray_u8, turn, (int(extent[0]), int(extent[1])))
-        boxes = self._sizes(turned, steps, max(height, width))
-        centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-        centre = transform(centre, invert(turn))
-        return np.concatenate([centre - half, centre + half], axis=1)
+        longer_px = max(image_gray_u8.shape)
+        return find_tilted(image_gray_u8, angle_deg, lambda turned: self._sizes(turned, steps, longer_px))
 
     def _windows(self, image_gray_u8: np.ndarray, ratio: float, windows_px: tuple[float, ...]) -> np.ndarray:
         """(n, 4) tight boxes from squares of these sizes in the picture made `ratio` times as large."""

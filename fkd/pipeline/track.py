@@ -37,7 +37,7 @@ from fkd.options import check, option
 from fkd.pipeline.face import Face
 from fkd.pipeline.framing import upright_frames
 from fkd.pipeline.liveness import Liveness
-from fkd.pipeline.look import Clock, Look, Looker, contradicted
+from fkd.pipeline.look import Clock, Look, Looker, contradicted, gives_scores
 from fkd.pipeline.search import SHARES, FaceSearch
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Tracker:
     def __init__(self, model: LoadedModel, options: TrackOptions | None = None) -> None:
         self.options = options or TrackOptions()
         self._schema = model.card.schema
-        self._look = Looker(partial(model.predict, flip=not _gives_scores(model)), model.card, self.options.denoise)
+        self._look = Looker(partial(model.predict, flip=not gives_scores(model)), model.card, self.options.denoise)
         self._search = FaceSearch(self.options.min_face)
         self._next_id = 1
         self.reset()
@@ -447,12 +447,6 @@ class _Found:
     def portrait(self) -> np.ndarray:
         crop_size = self.look.crops_gray_u8.shape[1]
         return _portrait(self.frame.image_rgb_u8, self.look.crops_to_photo[self.index], crop_size)
-
-
-def _gives_scores(model: LoadedModel) -> bool:
-    """Whether the network itself says how sure it is; asking it also warms it up."""
-    empty = np.zeros((1, model.card.input_size, model.card.input_size), np.uint8)
-    return bool(model.predict(empty, flip=False).face_scores[0] < 1)
 
 
 def _portrait(image_rgb_u8: np.ndarray, crop_to_photo: np.ndarray, crop_size: int) -> np.ndarray:

@@ -8,9 +8,9 @@ for each keypoint of each face. A file appears under its name when it is complet
 
 Columns mean the same for photos and videos: `face` counts from 1, in a photo from left to right or in the
 order of the given boxes, in a video for as long as a face is followed; `x0, y0, x1, y1` is the tight box round
-its points, or the one that was given; `score` is the face's and `point_score` the keypoint's; `x, y` are pixels
-of the upright picture. Videos with 68 points also tell the fields of `Expression` of each face, in a table the
-same in each of its rows.
+its points, in a video before they are held steady, or the box that was given; `score` is the face's and
+`point_score` the keypoint's; `x, y` are pixels of the upright picture. Videos with 68 points also tell the
+fields of `Expression` of each face, in a table the same in each of its rows.
 """
 
 from __future__ import annotations

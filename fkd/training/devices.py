@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -21,20 +22,21 @@ class Gpu:
     Attributes:
         device: its name for `--device`, such as `cuda:0`.
         name: what its maker calls it.
-        free_bytes: memory that nothing takes now.
-        total_bytes: all of its memory.
+        free_bytes: memory that nothing takes now; None where the GPU refuses to tell, as one that is full does.
+        total_bytes: all of its memory, likewise.
     """
 
     device: str
     name: str
-    free_bytes: int
-    total_bytes: int
+    free_bytes: int | None
+    total_bytes: int | None
 
     @property
     def title(self) -> str:
         """Name and free memory, as in `NVIDIA H200, 120 of 140 GiB free`."""
-        free, total = self.free_bytes / _GIB, self.total_bytes / _GIB
-        return f"{self.name}, {free:.0f} of {total:.0f} GiB free"
+        if self.free_bytes is None or self.total_bytes is None:
+            return f"{self.name}, which does not tell its memory"
+        return f"{self.name}, {self.free_bytes / _GIB:.0f} of {self.total_bytes / _GIB:.0f} GiB free"
 
 
 def list_gpus() -> list[Gpu]:
@@ -46,9 +48,12 @@ def describe_gpus() -> list[dict[str, Any]]:
     """The fields of a `Gpu` for each that this process sees."""
     found = []
     for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
-        name = torch.cuda.get_device_name(index)
-        found.append({"device": f"cuda:{index}", "name": name, "free_bytes": free, "total_bytes": total})
+        device = name = f"cuda:{index}"
+        free = total = None
+        with contextlib.suppress(RuntimeError):  # of one that is full or in use by one process alone
+            name = torch.cuda.get_device_name(index)
+            free, total = torch.cuda.mem_get_info(index)
+        found.append({"device": device, "name": name, "free_bytes": free, "total_bytes": total})
     return found
 
 

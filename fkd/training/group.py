@@ -65,6 +65,14 @@ class Group:
         """`total` over the `count` of all processes, such that the mean of all processes' is the mean of all rows."""
         return total * self.size / self.sum(count).clamp_min(1)
 
+    def all_agree(self, answer: bool) -> bool:
+        """Whether the answer of every process is yes; asked by all at the same point."""
+        if self.size == 1:
+            return answer
+        agreed = torch.tensor(float(answer))
+        dist.all_reduce(agreed, dist.ReduceOp.MIN)
+        return bool(agreed)
+
     def check(self) -> None:
         """Called by all at the same point: raises `Stopped` in all when one has been asked to stop."""
         if self.size == 1:

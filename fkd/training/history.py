@@ -6,15 +6,13 @@ x, y = history.series("validation_nme", over="epoch")
 
 from __future__ import annotations
 
-import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fkd.training.run import RunFolder
+from fkd.training.run import RunFolder, records_of
 
 STEP, EPOCH, TIME = "step", "epoch", "time"
 AXES = (EPOCH, STEP, TIME)
@@ -113,19 +111,7 @@ def _read_if_changed(folder: RunFolder, *, ends_only: bool) -> History:
 
 def _read(path: Path, ends_only: bool) -> History:
     lines = path.read_bytes().split(b"\n")[:-1]
-    return as_history(_records([line for line in lines if _MEASURED in line] if ends_only else lines))
-
-
-def _records(lines: list[bytes]) -> list[dict[str, Any]]:
-    """What the lines hold; one that a crash has damaged is left out, as the curve is worth more than it."""
-    try:
-        records = json.loads(b"[" + b",".join(lines) + b"]")  # several times faster than one by one
-    except ValueError:
-        records = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                records.append(json.loads(line))
-    return [record for record in records if isinstance(record, dict)]
+    return as_history(records_of([line for line in lines if _MEASURED in line] if ends_only else lines))
 
 
 def as_history(records: list[dict[str, Any]]) -> History:

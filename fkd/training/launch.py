@@ -28,7 +28,7 @@ from fkd.paths import PROJECT_ROOT, runs_root
 from fkd.training.config import TrainConfig
 from fkd.training.run import RunFolder, path_of
 from fkd.training.torchrun import resolve_devices, without_torchrun
-from fkd.training.waiting import Queue, next_ones, read_waiting
+from fkd.training.waiting import Queue, next_ones, read_waiting, waits_somewhere
 
 _SILENT_S = 60.0  # a heartbeat older than this is of a dead worker
 _STOPPING_S = 60.0
@@ -64,6 +64,8 @@ def launch(folder: RunFolder, device: str) -> None:
     """
     with _errors_in_a_sentence():
         folder.write_status("waiting", device=device)
+        if _ended_early(folder.path):  # an earlier try
+            del _workers[folder.path]
         Queue(device).append(folder.name)
         start_waiting()
 
@@ -91,13 +93,22 @@ def _can_start(name: str, device: str) -> bool:
     path = runs_root() / name
     if not (path / "config.json").is_file():  # deleted by hand while it waited
         return False
+    reason = None
+    if _ended_early(path):
+        reason = f"Its process ended before it could begin; {path / 'log.txt'} may say why. Then resume it."
     try:
         (path / "log.txt").open("ab").close()
     except OSError as error:
         reason = f"{path / 'log.txt'} cannot be written ({error.strerror})."
+    if reason:
         RunFolder(path).write_failure(reason, f"{name} could not begin on {device}: {reason}")
-        return False
-    return True
+    return reason is None
+
+
+def _ended_early(path: Path) -> bool:
+    """Whether the last worker that was started here for a run has ended without ever holding it."""
+    worker, holder_before = _workers.get(path, (None, {}))
+    return worker is not None and worker.poll() is not None and _lock(path.name).holder() == holder_before
 
 
 def _is_coming_up(name: str) -> bool:
@@ -201,7 +212,7 @@ def view(name: str) -> RunView:
 
 def _is_going_on(folder: RunFolder, state: str, status: dict[str, Any]) -> bool:
     lock = _lock(folder.name)
-    if lock.is_held() or (state == "waiting" and folder.name in Queue(status["device"]).names):
+    if lock.is_held() or (state == "waiting" and waits_somewhere(folder.name)):
         return True
     here = lock.holder().get("host") == platform.node()
     return not here and time.time() - status.get("heartbeat", 0) < _SILENT_S
@@ -226,8 +237,8 @@ def stop(name: str) -> None:
     lock = _lock(folder.name)
     if before.state == "waiting":
         with _errors_in_a_sentence():
-            Queue(before.status["device"]).remove(folder.name)
-            folder.write_status("stopped", device=before.status["device"])
+            Queue(before.status.get("device", "cpu")).remove(folder.name)
+            folder.write_status("stopped")
             start_waiting()  # those behind it
     elif before.state != "running":
         raise FkdError(f"The run {name!r} is {before.state}, not running.")
@@ -235,6 +246,8 @@ def stop(name: str) -> None:
     if lock.is_held() and holder.get("host") == platform.node():
         try:
             os.kill(holder["pid"], signal.SIGTERM)
+        except ProcessLookupError:  # it has just ended by itself
+            pass
         except PermissionError:
             raise FkdError(f"The run {name!r} was started by somebody else, who can stop it.") from None
     elif before.state == "running":
@@ -268,7 +281,8 @@ def delete(name: str) -> None:
     try:
         shutil.rmtree(RunFolder.open(name).path)
     except OSError as error:
-        raise FkdError(f"{error.filename} cannot be deleted ({error.strerror}).") from None
+        reason = error.strerror or error  # of a linked folder neither file nor reason is told apart
+        raise FkdError(f"{error.filename or runs_root() / before.name} cannot be deleted ({reason}).") from None
 
 
 def rename(name: str, new_name: str) -> None:

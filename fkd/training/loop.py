@@ -134,7 +134,7 @@ class Trainer:
         self.average = RunningMean(self.network, config.ema) if config.ema else None
         self.optimizer = _make_optimizer(self.network, config)
         self.steps = config.epochs * len(self.train_faces)
-        self.dtype = compute_dtype(config.precision, device)
+        self.dtype = compute_dtype(config.precision, device, self.group)
         # Small gradients would vanish in fp16, so the loss is scaled up and they are scaled back.
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.epoch, self.best, self.best_epoch = 0, math.inf, 0
@@ -299,7 +299,8 @@ class Trainer:
             if self.average:
                 self.average.network.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state.get("scaler", {}))
+            if scaler := state.get("scaler"):  # empty where the run has not scaled its loss so far
+                self.scaler.load_state_dict(scaler)
         except Exception as error:  # damaged files raise many kinds
             raise FkdError(f"{self.run.checkpoint} is damaged ({error}); start a new run.") from None
         self.epoch, self.best, self.seconds = state["epoch"], state["best"], state["seconds"]
@@ -364,18 +365,22 @@ def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
     return torch.optim.AdamW(groups, config.learning_rate)
 
 
-def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The number format asked for; `auto` takes bf16 where there are instructions for it, else fp16 on a GPU."""
+def compute_dtype(precision: str, device: torch.device, group: Group | None = None) -> torch.dtype:
+    """The number format asked for; `auto` takes bf16 where there are instructions for it, else fp16 on a GPU.
+
+    Processes of a group take the same: scaled gradients and unscaled ones have no common mean.
+    """
     if precision == "auto":
         half = torch.float16 if device.type == "cuda" else torch.float32
-        return torch.bfloat16 if computes_bf16(device) else half
+        return torch.bfloat16 if (group or Group()).all_agree(computes_bf16(device)) else half
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
 
 
 def computes_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for bf16, so that it is faster than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):  # torch answers for the current one
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, check, lambda: False)() for check in checks)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from fkd.errors import FkdError
-from fkd.paths import runs_root
+from fkd.paths import put_in_place, runs_root
 from fkd.training.samples import Samples
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
@@ -72,7 +72,7 @@ class RunFolder:
     def open(cls, name: str) -> RunFolder:
         """An existing run by name; `FkdError` lists the known ones."""
         path = runs_root() / Path(name).name
-        if not (path / "config.json").is_file():
+        if path.name in ("", "..") or not (path / "config.json").is_file():
             known = ", ".join(sorted(p.parent.name for p in runs_root().glob("*/config.json"))) or "none"
             raise FkdError(f"There is no run {name!r}; in {runs_root()} there are: {known}.")
         return cls(path)
@@ -145,7 +145,7 @@ class RunFolder:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(self.checkpoint)
+        put_in_place(aside, self.checkpoint)
 
     def write_failure(self, reason: str, details: str) -> None:
         """Write the status `failed` with its reason, and the details into the log."""
@@ -172,10 +172,10 @@ class RunFolder:
             file.truncate()
 
     def read_status(self) -> dict[str, Any]:
-        """State and progress; empty before the first was written, and where a crash has damaged it."""
+        """State and progress; empty before the first was written, and where a crash or a hand has damaged it."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             status = json.loads((self.path / "status.json").read_text("utf-8"))
-            return status if isinstance(status, dict) else {}
+            return status if _is_status(status) else {}
         return {}
 
     def append_metrics(self, record: dict[str, Any]) -> int:
@@ -193,17 +193,20 @@ class RunFolder:
             os.truncate(path, length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every complete line of metrics.jsonl; a half-written last one is left out.
+        """Every complete line of metrics.jsonl; a half-written last one and damaged ones are left out.
 
         Lines between epochs have a fraction as `epoch`, and nothing of the validation faces.
         """
         path = self.path / "metrics.jsonl"
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in lines]
+        return records_of(path.read_bytes().split(b"\n")[:-1] if path.exists() else [])
 
     def read_epochs(self) -> list[dict[str, Any]]:
         """The lines of complete epochs alone."""
         return [record for record in self.read_metrics() if "validation_nme" in record]
+
+    def best_epoch(self) -> dict[str, Any] | None:
+        """The line of the epoch with the lowest validation NME; None before the first has ended."""
+        return min(self.read_epochs(), key=lambda record: record["validation_nme"], default=None)
 
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt."""
@@ -221,4 +224,26 @@ class RunFolder:
     def _replace(self, file_name: str, text: str) -> None:
         aside = self.path / f"{file_name}.tmp"
         aside.write_text(text, encoding="utf-8")
-        aside.replace(self.path / file_name)
+        put_in_place(aside, self.path / file_name)
+
+
+def records_of(lines: list[bytes]) -> list[dict[str, Any]]:
+    """What lines of metrics.jsonl hold; one that a crash has damaged is left out, as the others are worth more."""
+    try:
+        records = json.loads(b"[" + b",".join(lines) + b"]")  # several times faster than one by one
+    except ValueError:
+        records = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                records.append(json.loads(line))
+    return [record for record in records if isinstance(record, dict)]
+
+
+def _is_status(value: Any) -> bool:
+    """Whether this is a status as `write_status` writes it."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("state"), str)
+        and isinstance(value.get("heartbeat", 0), (int, float))
+        and isinstance(value.get("device", ""), str)
+    )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fkd.errors import FkdError
+from fkd.paths import put_in_place
 
 SHOWN = 8
 
@@ -101,7 +102,7 @@ class Samples:
         aside = self.folder / f"{name}.tmp"
         with aside.open("wb") as file:
             np.savez_compressed(file, **{key: _small(array) for key, array in arrays.items()})  # type: ignore[arg-type]
-        aside.replace(self.folder / f"{name}.npz")
+        put_in_place(aside, self.folder / f"{name}.npz")
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         path = self.folder / f"{name}.npz"

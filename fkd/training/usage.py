@@ -49,7 +49,7 @@ class Load:
         if self.device.type == "cuda":
             try:
                 return torch.cuda.utilization(self.device) / 100
-            except (ImportError, RuntimeError):  # it takes a library of NVIDIA's that torch does not bring
+            except Exception:  # NVIDIA's library may be missing, or refuse parts of a GPU with errors of its own
                 return None
         cpu_s, wall_s = time.process_time(), time.perf_counter()
         share = (cpu_s - self._cpu_s) / max(wall_s - self._wall_s, 1e-9) / (os.cpu_count() or 1)

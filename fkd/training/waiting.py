@@ -1,9 +1,9 @@
 """The queue on disk: one device trains one run at a time, the others wait in order.
 
 `.queue/waiting.json` under the runs' root holds the name and the devices of each run that waits, in
-one order for all devices, so that two runs which need several never wait for each other.
-`.queue/cpu.lock` is held by the process that trains on the device, `.queue/waiting.json.lock` for as
-long as the file is changed.
+one order for all devices, so that two runs which need several never wait for each other; and the
+machine, as machines may share the folder, whose runs the others leave alone. `.queue/cpu@HOST.lock` is
+held by the process that trains on the device, `.queue/waiting.json.lock` for as long as the file is changed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from pathlib import Path
+from typing import NamedTuple
 
 from fkd.lock import FileLock
-from fkd.paths import runs_root
+from fkd.paths import put_in_place, runs_root
 
 Waiting = list[tuple[str, str]]  # name and devices of each run
+
+
+class _Entry(NamedTuple):
+    """A run that waits."""
+
+    name: str
+    device: str
+    host: str
 
 
 def devices_of(device: str) -> list[str]:
@@ -25,7 +35,7 @@ def devices_of(device: str) -> list[str]:
 
 
 class Queue:
-    """The runs that wait for a device, or for several at once, the next first.
+    """The runs that wait for a device of this machine, or for several at once, the next first.
 
     Args:
         device: `cpu`, `cuda:0`, or a list such as `cuda:0,cuda:1`.
@@ -33,7 +43,7 @@ class Queue:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.locks = [FileLock(_folder() / f"{name.replace(':', '-')}.lock") for name in devices_of(device)]
+        self.locks = [_lock_of(name) for name in devices_of(device)]
         self._change = FileLock(_folder() / "waiting.json.lock")
 
     @property
@@ -44,27 +54,28 @@ class Queue:
     def append(self, name: str) -> None:
         """Put a run at the end, unless it waits already."""
         with self._change:
-            waiting = read_waiting()
-            if name not in dict(waiting):
-                _write([*waiting, (name, self.device)])
+            waiting = _read()
+            if name not in _names(waiting):
+                _write([*waiting, _Entry(name, self.device, platform.node())])
 
     def remove(self, name: str) -> bool:
-        """Take a run out; false when it does not wait."""
+        """Take a run out, whichever machine's it is to wait for; false when it does not wait."""
         with self._change:
-            waiting = read_waiting()
-            _write([entry for entry in waiting if entry[0] != name])
-            return name in dict(waiting)
+            waiting = _read()
+            _write([entry for entry in waiting if entry.name != name])
+            return name in _names(waiting)
 
     def move(self, name: str, place: int) -> bool:
         """Put a waiting run at a place among those that share a device with it, 0 the next; false without it."""
         with self._change:
-            waiting = read_waiting()
-            if name not in dict(waiting):
+            waiting = _read()
+            moved = next((entry for entry in waiting if entry.name == name), None)
+            if moved is None:
                 return False
-            others = [entry for entry in waiting if entry[0] != name]
-            rivals = [i for i, (_, device) in enumerate(others) if self._shares(device)]
-            others.insert(rivals[place] if place < len(rivals) else len(others), (name, dict(waiting)[name]))
-            _write(others)
+            waiting.remove(moved)
+            rivals = [i for i, entry in enumerate(waiting) if _is_here(entry) and self._shares(entry.device)]
+            waiting.insert(rivals[place] if place < len(rivals) else len(waiting), moved)
+            _write(waiting)
             return True
 
     def try_start(self, name: str) -> bool:
@@ -72,7 +83,7 @@ class Queue:
         with self._change:
             if self.names[:1] != [name] or not self._try_acquire():
                 return False
-            _write([entry for entry in read_waiting() if entry[0] != name])
+            _write([entry for entry in _read() if entry.name != name])
             return True
 
     def is_busy(self) -> bool:
@@ -103,11 +114,13 @@ class Queue:
 
 
 def read_waiting() -> Waiting:
-    """Name and devices of every run that waits; nobody where the file is damaged: those runs are lost, not broken."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, TypeError):
-        waiting = json.loads((_folder() / "waiting.json").read_text("utf-8"))
-        return [(str(name), str(device)) for name, device in waiting]
-    return []
+    """Name and devices of every run that waits here; nobody where the file is damaged: those are lost, not broken."""
+    return [(entry.name, entry.device) for entry in _read() if _is_here(entry)]
+
+
+def waits_somewhere(name: str) -> bool:
+    """Whether a run waits, on this machine or on another that shares the folder."""
+    return name in _names(_read())
 
 
 def queues() -> dict[str, list[str]]:
@@ -128,6 +141,18 @@ def next_ones() -> Waiting:
     return free
 
 
+def _lock_of(device: str) -> FileLock:
+    return FileLock(_folder() / f"{device.replace(':', '-')}@{platform.node()}.lock")
+
+
+def _names(waiting: list[_Entry]) -> set[str]:
+    return {entry.name for entry in waiting}
+
+
+def _is_here(entry: _Entry) -> bool:
+    return entry.host == platform.node()
+
+
 def _folder() -> Path:
     folder = runs_root() / ".queue"
     with contextlib.suppress(OSError):  # runs on a read-only mount can be looked at
@@ -135,11 +160,18 @@ def _folder() -> Path:
     return folder
 
 
-def _write(waiting: Waiting) -> None:
+def _read() -> list[_Entry]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        waiting = json.loads((_folder() / "waiting.json").read_text("utf-8"))
+        return [_Entry(str(name), str(device), str(host)) for name, device, host in waiting]
+    return []
+
+
+def _write(waiting: list[_Entry]) -> None:
     path = _folder() / "waiting.json"
     aside = path.with_name(f"{path.name}.tmp")
     with aside.open("w", encoding="utf-8") as file:
         json.dump(waiting, file)
         file.flush()
         os.fsync(file.fileno())  # or a crash could leave an empty file under the new name
-    aside.replace(path)
+    put_in_place(aside, path)

@@ -48,7 +48,7 @@ def read_dataset(name: str) -> Dataset:
         return load_dataset(name)
     return cached_dataset(
         f"{name}-{SYNTHETIC_FACES}",
-        [Path(synthetic.__file__).parent],
+        synthetic.DRAWN_BY,
         lambda: synthetic.synthetic_dataset(SYNTHETIC[name], SYNTHETIC_FACES),
     )
 

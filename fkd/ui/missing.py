@@ -40,7 +40,7 @@ def say_what_was_found(photo: Photo, analysis: Analysis) -> None:
 
 def _offer_ways_on(photo: Photo, analysis: Analysis) -> None:
     sentence, label = f"No face found in {photo.name}.", "Search more closely"
-    changes = {MIN_SCORE: 0.1, f"{HAAR}.min_neighbors": 1, f"{HAAR}.scale_factor": 1.05}
+    changes = {MIN_SCORE: 0.1, f"{HAAR}.min_neighbors": 1, f"{HAAR}.scale_factor": 1.05, f"{HAAR}.min_face": 0.01}
     if analysis.weak_scores:
         best = max(analysis.weak_scores)
         sentence += f" The likeliest spot scores {best:.2f}, less than the minimum face score."

@@ -12,10 +12,12 @@ fetched, and as ground truth for tests and for what is measured from points.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fkd import front_view, schema
 from fkd.data.dataset import Dataset
 from fkd.data.synthetic.camera import Camera, Framing, aim, rotation_matrix, trace
 from fkd.data.synthetic.light import shade
@@ -32,6 +34,8 @@ from fkd.front_view import measure_eyes, measure_mouth
 from fkd.progress import steps
 from fkd.schema import KAGGLE15, Schema, get_schema, kaggle15_from_ibug68
 
+# The source of everything that a drawn face depends on; faces drawn by another are drawn anew.
+DRAWN_BY = [*sorted(Path(__file__).parent.glob("*.py")), Path(front_view.__file__), Path(schema.__file__)]
 _KAGGLE_SIZE, _PORTRAIT_SIZE = 96, 208
 # Where Kaggle's faces have the eye centres and the middle of the mouth, in their 96 x 96 pixels.
 _KAGGLE_ANCHORS_PX = np.array([[66.0, 37.0], [30.0, 37.0], [48.0, 76.0]])

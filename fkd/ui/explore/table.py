@@ -20,7 +20,7 @@ def show_table(source: Source) -> None:
     height, width = faces.images_u8.shape[1:]
     st.markdown(
         f"**{len(faces):,}** rows, **{2 * len(faces.schema)}** coordinate columns, pictures of {width} × {height} px, "
-        f"{sum(getattr(faces, name).nbytes for name in ARRAYS) / 2**20:,.0f} MB in memory."
+        f"{sum(getattr(faces, name).nbytes for name in ARRAYS) / 1e6:,.0f} MB in memory."
     )
     count = st.segmented_control("First rows", _FIRST, default=_FIRST[0], required=True, key="explore.first")
     st.dataframe(first_rows(faces, count))
@@ -87,6 +87,6 @@ def column_types(faces: Dataset) -> pd.DataFrame:
                 int(np.isfinite(values).sum()) if values.dtype.kind == "f" else len(values)
                 for values in columns.values()
             ],
-            "MB": [round(values.nbytes / 2**20, 2) for values in columns.values()],
+            "MB": [round(values.nbytes / 1e6, 2) for values in columns.values()],
         }
     )

@@ -156,7 +156,7 @@ def figures(view: RunView, history: History) -> list[tuple[str, str]]:
         "Best epoch": f"{best['epoch']:.0f}" if "epoch" in best else None,
         "Images/s": f"{images_per_s:,.0f}" if images_per_s is not None else None,
         "Learning rate": f"{rate:.2g}" if runs and rate is not None else None,
-        "Peak memory": f"{memory / 1024:.1f} GB" if memory else None,
+        "Peak memory": f"{memory / 1024:.1f} GiB" if memory else None,
         "Load": f"{100 * status['load']:.0f} %" if runs and status.get("load") is not None else None,
         "Trained for": in_words(seconds) if seconds is not None else None,
     }
