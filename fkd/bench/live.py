@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 
 from fkd.errors import FkdError
+from fkd.pipeline.detect import HaarOptions
 from fkd.pipeline.expression import ExpressionReader
 from fkd.pipeline.predict import Pipeline
 from fkd.pipeline.smooth import Smoother, SmoothOptions
@@ -194,7 +195,7 @@ def _moved_sideways(image_rgb_u8: np.ndarray, pixels: float) -> np.ndarray:
 
 def _detect(model: LoadedModel, frames: Sequence[Frame]) -> list[_Spent]:
     """What the usual way takes for some frames: detect, cut out, predict once."""
-    pipeline, milliseconds = Pipeline(model, refinements=0), []
+    pipeline, milliseconds = Pipeline(model, HaarOptions(closer=False), refinements=0), []
     for _, image in frames[:: max(1, len(frames) // _DETECTED_FRAMES)]:
         start, start_cpu = time.perf_counter(), time.process_time()
         pipeline(image)
