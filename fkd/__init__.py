@@ -33,6 +33,7 @@ def load(
     device: str = "cpu",
     runtime: str = "auto",
     threads: int | None = None,
+    style: str | None = None,
     **options: Any,
 ) -> Pipeline:
     """A pipeline from photo to faces.
@@ -43,12 +44,15 @@ def load(
         device: where the network runs, such as `cpu` or `cuda`.
         runtime: `onnx` or `torch`; `auto` is the faster one that is there.
         threads: how many one prediction may use with onnxruntime; as many as there are cores if not given.
+        style: of weights that learned from several datasets, whose labellers place points differently, the one as
+            whose points are placed; `portraits68` with the shipped ones of 68 points, if not given.
         options: passed on to `fkd.pipeline.predict.Pipeline`.
 
     Raises:
-        FkdError: unknown or damaged weights, or a device or runtime that is not there.
+        FkdError: unknown or damaged weights, or a device, runtime or style that is not there.
     """
     from fkd.pipeline.predict import Pipeline
     from fkd.weights import load_model
 
-    return Pipeline(load_model(weights, device, runtime, threads), **options)
+    model = load_model(weights, device, runtime, threads)
+    return Pipeline(model if style is None else model.in_style(style), **options)

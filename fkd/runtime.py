@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fkd.errors import FkdError, listed
 from fkd.schema import Schema
 
 if TYPE_CHECKING:
@@ -70,9 +71,28 @@ class LoadedModel(ABC):
         answer = self._answer(np.ascontiguousarray(crops_gray_u8)[:, None])
         return flip_averaged(answer, self.card.schema, size) if flip else _as_it_is(answer)
 
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The datasets whose ways to place points the network tells apart; points of photos are as in the first."""
+        return tuple(self.card.model_args.get("styles", ()))
+
     def with_style(self, name: str) -> LoadedModel:
         """The same network placing points as one of its styles does, if it has that one; else as the first does."""
         return self
+
+    def in_style(self, name: str) -> LoadedModel:
+        """As `with_style`, for a style that the network must have.
+
+        Raises:
+            FkdError: it has not, or it is an exported file of its first style alone.
+        """
+        if name not in self.styles:
+            has = f"has the styles {listed(self.styles)}" if self.styles else "knows no styles"
+            raise FkdError(f"{self.card.name} cannot place points as in {name!r}; it {has}.")
+        styled = self.with_style(name)
+        if styled is self and name != self.styles[0]:
+            raise FkdError(f"An exported file holds the style {self.styles[0]} alone; name weights for {name}.")
+        return styled
 
     @abstractmethod
     def _answer(self, crops_gray_u8: np.ndarray) -> Answer:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+import fkd
 from fkd.crop import CropFrame
 from fkd.data import SOURCES
 from fkd.data.dataset import Dataset
 from fkd.disturb import DISTURBANCES
+from fkd.errors import FkdError
 from fkd.evaluation.assess import measure_disturbances
-from fkd.evaluation.evaluate import detect_dataset, predict_dataset
+from fkd.evaluation.evaluate import detect_dataset, evaluate, predict_dataset
 from fkd.export import export_onnx
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
@@ -105,6 +107,33 @@ def test_the_first_style_is_what_is_exported(tmp_path):
     )
     assert onnx_model.with_style("nobody") is onnx_model
     np.testing.assert_allclose(onnx_model.with_style("right").predict(crops).points_px, styled, atol=1e-4)
+
+
+def test_a_style_can_be_asked_for_by_name(tmp_path):
+    path = tmp_path / "styled.safetensors"
+    save_weights(path, styled_network(), Card("styled", KAGGLE15, "heatmap", 64, CropFrame(1.3), TINY))
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    plain, left, right = (
+        fkd.load(path, style=style, refinements=0)(image, [[8, 8, 56, 56]])[0].points_px for style in (None, *STYLES)
+    )
+    np.testing.assert_array_equal(plain, left)
+    assert np.abs(right - left).max() > 0.1
+    with pytest.raises(FkdError, match="cannot place points as in 'nobody'; it has the styles left and right"):
+        fkd.load(path, style="nobody")
+    export_onnx(path, tmp_path / "alone.onnx")
+    assert fkd.load(tmp_path / "alone.onnx", style="left")
+    with pytest.raises(FkdError, match="holds the style left alone"):
+        fkd.load(tmp_path / "alone.onnx", style="right")
+
+
+def test_all_faces_are_measured_in_the_style_that_is_asked_for(config):
+    run = RunFolder.create("apart")
+    run.write_config(config.as_dict())
+    loop.train(config.with_settings(["epochs=1"]), run)
+    model, faces = load_torch_model(run.weights), two_labellers()
+    as_right = predict_dataset(model, dataclasses.replace(faces, sources=np.full(120, "right")))
+    outcome = evaluate(model, faces, "all", box_errors=False, style="right")
+    np.testing.assert_array_equal(outcome.predicted_px, as_right[outcome.rows])
 
 
 def test_what_is_measured_through_the_pipeline_takes_the_style_of_each_source(tmp_path, monkeypatch):

@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-box-errors", action="store_true", help="skip the measurement with wrong boxes, which takes long"
     )
+    parser.add_argument(
+        "--style", metavar="DATASET", help="place points as in this dataset; as in the one of each face otherwise"
+    )
     parser.add_argument("--folds", type=int, choices=(5,), help="mean and deviation over five folds, as stored")
     parser.add_argument("--retrain", action="store_true", help="with --folds: train what is missing and store anew")
     parser.add_argument("--device", default="cpu", help="what --retrain trains on")
@@ -62,6 +65,7 @@ def _check_use(args: argparse.Namespace) -> None:
         "--split": args.split != "test",
         "--boxes": args.boxes != "true",
         "--no-box-errors": args.no_box_errors,
+        "--style": args.style is not None,
         "--figures": args.figures is not None,
     }
     if args.folds and any(of_one_split.values()):
@@ -84,7 +88,7 @@ def _on_split(args: argparse.Namespace) -> list[dict[str, Any]]:
         for data in chosen:
             dataset = load_dataset(data)
             errors = not args.no_box_errors
-            outcome = evaluate(model, dataset, args.split, boxes=args.boxes, box_errors=errors)
+            outcome = evaluate(model, dataset, args.split, boxes=args.boxes, box_errors=errors, style=args.style)
             results.append({"weights": name, "data": data, "split": args.split, "boxes": args.boxes})
             results[-1] |= {"seen_in_training": outcome.seen, "learned_from": outcome.learned, **outcome.summary}
             print(describe(results[-1]), flush=True)

@@ -118,6 +118,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="detections in photos that the network scores lower are dropped (default: %(default)s)",
     )
+    parser.add_argument(
+        "--style",
+        metavar="DATASET",
+        help="place points as in this one of the datasets that the weights learned from (default: their first)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
     parser.add_argument(
         "--runtime", choices=RUNTIMES, default="auto", help="what computes; auto is the faster one (default)"
@@ -162,6 +167,8 @@ def _load_models(args: argparse.Namespace, inputs: list[Input]) -> tuple[LoadedM
 
     names = [args.weights or (live_weights() if item.is_video else DEFAULT_WEIGHTS) for item in inputs]
     models = {name: load_model(name, args.device, args.runtime) for name in dict.fromkeys(names)}
+    if args.style:
+        models = {name: model.in_style(args.style) for name, model in models.items()}
     of_kind = {item.is_video: models[name] for item, name in zip(inputs, names, strict=True)}
     either = models[names[0]]
     return of_kind.get(False, either), of_kind.get(True, either)

@@ -66,7 +66,13 @@ class Evaluation:
 
 
 def evaluate(
-    model: LoadedModel, dataset: Dataset, split: str = "test", *, boxes: str = "true", box_errors: bool = True
+    model: LoadedModel,
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    boxes: str = "true",
+    box_errors: bool = True,
+    style: str | None = None,
 ) -> Evaluation:
     """Measure weights on the faces of a split that have every label.
 
@@ -77,9 +83,11 @@ def evaluate(
             training watched and learned from; `published`, the dataset's own test file; or `all`.
         boxes: `true` ones round the points, or `detect`: faces are searched for, as in photos.
         box_errors: also measure with wrong boxes, which takes fourteen times as long.
+        style: the dataset as whose points weights that learned from several place them; of each face its own, where
+            they know it, if not given.
 
     Raises:
-        FkdError: schemas differ, no face is left, or the detector finds none.
+        FkdError: schemas differ, weights lack the style, no face is left, or the detector finds none.
     """
     if model.card.schema.name != dataset.schema.name:
         wrong = f"{model.card.name} gives {model.card.schema.name}"
@@ -88,6 +96,9 @@ def evaluate(
     if not len(rows):
         raise FkdError(f"No face of {dataset.name} is in the split {split!r} of {model.card.name}; try --split all.")
     faces = dataset.subset(rows)
+    if style is not None:
+        model.in_style(style)
+        faces = replace(faces, sources=np.full(len(faces), style))
     if boxes == "detect":
         predicted_px = detect_dataset(model, faces)
         found = np.isfinite(predicted_px).all(axis=(1, 2))
@@ -98,7 +109,7 @@ def evaluate(
     else:
         predicted_px, summary = _with_box_errors(model, faces, _BOX_ERRORS if box_errors else ())
     summary = summarise(predicted_px, faces.points_px, faces.schema) | summary
-    used = _used_in_training(model.card, faces)
+    used = _used_in_training(model.card, dataset.subset(rows))
     return Evaluation(summary, rows, predicted_px, int(_either(used).sum()), int(used["train"].sum()))
 
 
