@@ -297,6 +297,20 @@ class TestWaysOfSplitting:
         np.testing.assert_array_equal(first, again)
         assert (first != other).any()
 
+    @pytest.mark.parametrize("people", [3, 6, 12])
+    def test_of_few_people_one_is_watched(self, dataset, people):
+        few = dataset.subset(np.isin(dataset.groups, np.unique(dataset.groups)[:people]))
+        for parts in (
+            *(split(few, fold=fold, validation_share=0.01) for fold in (None, 0, 1)),
+            make_split(few, "group", validation_share=0.01),
+        ):
+            assert len(np.unique(few.groups[parts["validation"]])) == 1
+            assert parts["train"].any() and not shared_groups(few.groups, parts)["train", "validation"]
+
+    def test_nobody_is_watched_where_that_is_not_asked_for(self, dataset):
+        assert not split(dataset, fold=0, validation_share=0)["validation"].any()
+        assert not make_split(dataset, "group", validation_share=0)["validation"].any()
+
     def test_shared_groups_are_counted(self, dataset):
         by_group = shared_groups(dataset.groups, make_split(dataset, "group"))
         assert by_group == {pair: [] for pair in by_group}

@@ -117,6 +117,31 @@ class TestGood:
         assert import_dataset(tmp_path / "b.pts", "mine").faces == 1
         assert load_dataset("mine").rows.tolist() == ["training/b.jpg"]
 
+    @pytest.mark.parametrize("as_pts", [True, False])
+    def test_a_folder_for_each_person_is_a_group(self, as_pts):
+        people = [f"{person}/{number:03d}.png" for person in ("ann", "bob", "eve") for number in (1, 2)]
+        take(zipped(pts_files(*people) if as_pts else beside(*people)))
+        assert sorted(load_dataset("mine").groups.tolist()) == ["ann", "ann", "bob", "bob", "eve", "eve"]
+
+    def test_numbers_in_few_folders_are_photos_of_their_own(self):
+        take(zipped(pts_files("one/image_1.png", "two/image_1.png", "two/bob_01.png", "two/bob_02.png")))
+        assert load_dataset("mine").groups.tolist() == ["one--image_1", "bob", "bob", "two--image_1"]
+
+    def test_a_picture_that_two_tables_have_is_taken_once(self):
+        files = points68_files()
+        files["old.csv"] = files["faces.csv"]
+        files = {name.removeprefix("pictures/"): content for name, content in files.items()}
+        with pytest.raises(FkdError, match=r"which faces\.csv has too: import one of these tables"):
+            take(zipped(files))
+
+    def test_coordinates_as_shares_of_the_picture_are_refused(self):
+        files = beside()
+        header, *rows = files["faces.csv"].decode().splitlines()
+        names_and_shares = [[name, *(f"{int(x) / 110:.4f}" for x in xy)] for name, *xy in (r.split(",") for r in rows)]
+        files["faces.csv"] = "\n".join([header, *map(",".join, names_and_shares)]).encode()
+        with pytest.raises(FkdError, match="hardly a pixel: coordinates are pixels of the picture, not shares"):
+            take(zipped(files))
+
     def test_files_of_points_that_are_no_face_are_left_out_by_name(self):
         files = pts_files("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
         files["b.pts"] = files["b.pts"].replace(b"{", b"").replace(b"}", b"")

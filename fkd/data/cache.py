@@ -18,7 +18,7 @@ from fkd.paths import cache_root, put_in_place
 from fkd.schema import get_schema
 
 # Raised whenever parsing changes what it returns, so that older files are left aside.
-_FORMAT = 5
+_FORMAT = 6
 # A file changed again within this time may keep its date; its hash is then not remembered.
 _SETTLED_S = 2.0
 _log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from fkd.data import SOURCES
 from fkd.data.archives import is_clutter, unpack
 from fkd.data.bad_rows import BadRow, far_outside
 from fkd.data.kaggle import COORDINATES, LOOKUP, kaggle_rows, open_csv, read_header
-from fkd.data.points68 import read_points_table
+from fkd.data.points68 import FOLDER_MARK, read_points_table
 from fkd.data.pts import SUFFIX, read_pts_files
 from fkd.errors import FkdError, UnwritableError
 from fkd.images import read_image
@@ -34,6 +34,7 @@ from fkd.progress import report, steps
 LAYOUTS = ("auto", "kaggle", "points68")
 _LAYOUT_OF = {"kaggle": "kaggle", "youtube_faces": "points68", "portraits68": "points68"}
 _LONGEST_LINE = 1 << 20
+_LEAST_FACE_PX = 3.0
 _FEWEST_COLUMNS = 100  # what has more is meant as a table of 68 points
 _ABANDONED_S = 24 * 3600.0
 
@@ -205,7 +206,7 @@ def _folders_of_pts(files: list[Path]) -> list[_Table]:
     folders = sorted({path.parent for path in pts})
     common = Path(os.path.commonpath(folders)) if folders else Path()
     return [
-        _Table(folder, "points68", _part_of(_flat(str(folder.relative_to(common)))), tuple(here))
+        _Table(folder, "points68", _part_of(str(folder.relative_to(common)).replace(os.sep, "_")), tuple(here))
         for folder in folders
         if (here := [path for path in pts if path.parent == folder])
     ]
@@ -259,6 +260,7 @@ def _copy_rows(source: Path, target: Path, left_out: set[int]) -> None:
 def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> tuple[int, list[BadRow]]:
     faces = 0
     bad_rows: list[BadRow] = []
+    taken: dict[Path, Path] = {}
     for table in tables:
         if (ready / table.part).exists():
             raise FkdError(f"Two tables are called {table.path.name}; give them different names.")
@@ -268,7 +270,7 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
         kept: dict[str, int] = {}
         for i, name in enumerate(steps(f"checking the pictures of {table.path.name}", read.names)):
             try:
-                _take_picture(table.path, name, read.points_px[i], ready / table.part, kept)
+                _take_picture(table.path, name, read.points_px[i], ready / table.part, kept, taken)
                 kept[_flat(name)] = i
             except FkdError as error:
                 bad = BadRow.at(read.places[i], read.rows[i], str(error))
@@ -284,8 +286,13 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
     return faces, bad_rows
 
 
-def _take_picture(table: Path, name: str, points_px: np.ndarray, target: Path, kept: dict[str, int]) -> None:
-    """Check the picture of a row and copy it; `FkdError` says why it cannot be used."""
+def _take_picture(
+    table: Path, name: str, points_px: np.ndarray, target: Path, kept: dict[str, int], taken: dict[Path, Path]
+) -> None:
+    """Check the picture of a row and copy it; `FkdError` says why it cannot be used.
+
+    `kept` has the rows of this table so far, by the names of their pictures, `taken` the tables by their pictures.
+    """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name:
         raise FkdError(f"names the picture {name!r}, which leads out of its folder.")
@@ -296,6 +303,10 @@ def _take_picture(table: Path, name: str, points_px: np.ndarray, target: Path, k
     picture = next((place / path for place in places if (place / path).is_file()), None)
     if picture is None:
         raise FkdError(f"names the picture {name!r}, which is not there.")
+    if (other := taken.setdefault(picture, table)) != table:
+        raise FkdError(f"names the picture {name!r}, which {other.name} has too: import one of these tables.")
+    if np.ptp(points_px[np.isfinite(points_px).all(axis=1)], axis=0).max() < _LEAST_FACE_PX:
+        raise FkdError("has a face of hardly a pixel: coordinates are pixels of the picture, not shares of it.")
     height, width = read_image(picture, name).shape[:2]
     if fault := far_outside(points_px, width, height):
         raise FkdError(fault)
@@ -303,4 +314,5 @@ def _take_picture(table: Path, name: str, points_px: np.ndarray, target: Path, k
 
 
 def _flat(name: str) -> str:
-    return name.replace("\\", "/").replace("/", "_")
+    """The name of a picture without folders, which tells the folder all the same."""
+    return name.replace("\\", "/").replace("/", FOLDER_MARK)

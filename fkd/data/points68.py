@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,13 @@ SURROUNDINGS = CropFrame(scale=2.0)
 STORED_SIDE = 208
 TABLES = "*_frames_keypoints.csv"
 _FEWEST_GROUPS, _FEW_FACES = 5, 20
+# What stands for a slash in the name of a picture that was imported from a folder below its table's.
+FOLDER_MARK = "--"
+_PUBLISHED_PARTS = ("training", "test")
+# A name that is a number, as frames and photos are counted. Folders of such, if there are some and none is larger, are
+# each of one person.
+_NUMBERED = re.compile(r"(?:image|img|frame|face|photo|picture|pic|dsc)?[\W_]*\d+", re.IGNORECASE)
+_FEWEST_FOLDERS, _MOST_OF_A_PERSON = 3, 300
 _COORDINATES = 2 * len(IBUG68)
 _LONGEST_HEADER = 1 << 16
 _FARTHEST_PX = 1_000_000  # a label may lie outside its picture, but not outside any picture
@@ -38,7 +46,8 @@ _FARTHEST_PX = 1_000_000  # a label may lie outside its picture, but not outside
 def load_points68(folder: Path) -> Dataset:
     """The faces of a folder in this layout, as (n, 208, 208) crops of twice the tight box.
 
-    Groups are people where file names end in a frame number (`Person_Name_07.jpg`), else photos; where
+    Groups are people where file names end in a frame number (`Person_Name_07.jpg`), or where pictures with mere
+    numbers lie in folders (`Person_Name/007.jpg`, which an import keeps as `Person_Name--007.jpg`), else photos; where
     names tell nothing apart, as with `img_01.jpg` to `img_99.jpg`, or nothing together, as with
     `frame_0001.jpg` and on, clusters of near-duplicates.
 
@@ -199,11 +208,28 @@ def checked_points(numbers: Sequence[str]) -> np.ndarray:
 
 
 def _groups(files: list[Path], images_u8: np.ndarray) -> np.ndarray:
-    groups = np.array([group_of(file.stem) for file in files])
+    places = [_folder_and_name(file) for file in files]
+    numbered = Counter(folder for folder, name in places if folder and _NUMBERED.fullmatch(name))
+    are_people = len(numbered) >= _FEWEST_FOLDERS and max(numbered.values()) <= _MOST_OF_A_PERSON
+    groups = np.array([_group_in(folder, name, are_people) for folder, name in places])
     count = len(np.unique(groups))
     if len(files) >= _FEW_FACES and (count < _FEWEST_GROUPS or count == len(files)):
         return np.array([f"cluster_{cluster}" for cluster in near_duplicate_clusters(images_u8)])
     return groups
+
+
+def _folder_and_name(file: Path) -> tuple[str, str]:
+    """The folder that a picture came in, empty for the one of a published part, and its name there without ending."""
+    *inner, name = file.stem.split(FOLDER_MARK)
+    part = "" if file.parent.name in _PUBLISHED_PARTS else file.parent.name
+    return FOLDER_MARK.join(inner) or part, name
+
+
+def _group_in(folder: str, name: str, folders_are_people: bool) -> str:
+    """The group of a face: in folders a mere number tells nobody, and another folder may have it too."""
+    if not folder or not _NUMBERED.fullmatch(name):
+        return group_of(name)
+    return folder if folders_are_people else f"{folder}{FOLDER_MARK}{name}"
 
 
 def group_of(stem: str) -> str:

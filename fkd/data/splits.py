@@ -35,8 +35,17 @@ def split(dataset: Dataset, fold: int | None, validation_share: float) -> dict[s
     """
     test = fold_of(dataset.groups) == fold if fold is not None else np.zeros(len(dataset), bool)
     names, inverse = np.unique(dataset.groups, return_inverse=True)
-    drawn = np.array([_hash(f"validation:{name}") % 10_000 < 10_000 * validation_share for name in names])[inverse]
-    return {"train": ~test & ~drawn, "validation": ~test & drawn, "test": test}
+    place = np.array([_hash(f"validation:{name}") % 10_000 for name in names])[inverse] / 10_000
+    validation = _drawn(place, ~test, validation_share)
+    return {"train": ~test & ~validation, "validation": validation, "test": test}
+
+
+def _drawn(place: np.ndarray, free: np.ndarray, share: float) -> np.ndarray:
+    """(n,) bool: the free rows whose places are among the first; of few groups one, where any are asked for."""
+    drawn = free & (place < share)
+    if share and not drawn.any() and len(np.unique(place[free])) > 1:
+        return free & (place == place[free].min())
+    return drawn
 
 
 def _hash(text: str) -> int:
@@ -73,7 +82,7 @@ def make_split(
     place = _place_in_order(units, dataset.complete, seed)
     test = published if way == "files" else place < test_share
     first = 0.0 if way == "files" else test_share
-    validation = ~test & (place >= first) & (place < first + validation_share)
+    validation = _drawn(place - first, ~test, validation_share)
     return {"train": ~test & ~validation, "validation": validation, "test": test}
 
 
