@@ -97,6 +97,32 @@ def test_boxes_name_images_as_given_or_below_the_folder(
     assert "no line in the file of boxes" in records["blank.jpg"]["error"]
 
 
+@pytest.mark.parametrize("delimiter", [", ", ";", "\t"])
+def test_boxes_are_read_as_spreadsheets_write_them(photos: Path, weights: str, tmp_path: Path, delimiter: str) -> None:
+    boxes, out = tmp_path / "boxes.csv", tmp_path / "out.jsonl"
+    rows = ["Image,X0,Y0,X1,Y1", f"astronaut.png,{TIGHT_BOX}"]
+    boxes.write_text("".join(row.replace(",", delimiter) + "\r\n" for row in rows), newline="")
+    assert predict(photos / "astronaut.png", "--weights", weights, "--out", out, "--boxes", boxes) == 0
+    assert [face["box"] for face in lines(out)["astronaut.png"]["faces"]] == [[170, 75, 270, 175]]
+
+
+def test_boxes_without_a_face_and_of_other_photos_are_told(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes, out = tmp_path / "boxes.csv", tmp_path / "out.jsonl"
+    boxes.write_text(
+        f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\nastronaut.png,5000,5000,5100,5100\nb.png,1,2,3,4\n"
+    )
+    assert predict(photos / "astronaut.png", "--out", out, "--boxes", boxes) == 0
+    told = capsys.readouterr().err
+    assert "Hardly a face is seen in a box of" in told and "see that it is in pixels" in told
+    assert "has boxes of 1 photo not given here, such as b.png" in told
+    boxes.write_text(f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\n")
+    assert predict(photos / "astronaut.png", "--out", out, "--boxes", boxes) == 0
+    told = capsys.readouterr().err
+    assert "Hardly" not in told and "not given here" not in told
+
+
 def test_boxes_may_be_a_table_of_points_which_repeats_them(photos: Path, weights: str, tmp_path: Path) -> None:
     boxes, table = tmp_path / "boxes.csv", tmp_path / "points.csv"
     boxes.write_text(f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\nastronaut.png,0,0,40.5,30\n")
@@ -114,14 +140,17 @@ def test_boxes_may_be_a_table_of_points_which_repeats_them(photos: Path, weights
         ("image,x0,y0,x1,y1\na.png,1,2\n", "line 2: a box needs four numbers"),
         ("image,x0,y0,x1,y1\na.png,5,2,3,4\n", "line 2: a box needs x0 < x1"),
         ("x0,y0,x1,y1,image\n1,2,3,4\n", "line 2: a box needs the name of its image"),
-        ("image,x0,y0,x1,y1\na.png,nan,2,3,4\n", "line 2: a box needs x0 < x1"),
+        ("image,x0,y0,x1,y1\na.png,nan,2,3,4\n", "line 2: a box needs four numbers in pixels"),
+        ("image,x0,y0,x1,y1\na.png,16777216,2,16777216.5,4\n", "line 2: a box needs four numbers in pixels"),
+        ("image,x0,y0,x1,y1\na.png,999999,2,999999.01,4\n", "line 2: a box needs x0 < x1"),
+        ("\x80\x81", "are no CSV; write them as one, with image,x0,y0,x1,y1"),
     ],
 )
 def test_a_wrong_file_of_boxes_is_told_by_its_line(
     photos: Path, weights: str, tmp_path: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     boxes = tmp_path / "boxes.csv"
-    boxes.write_text(text)
+    boxes.write_bytes(text.encode("latin-1"))
     assert predict(photos, "--weights", weights, "--boxes", boxes) == 1
     assert told in capsys.readouterr().err
 

@@ -51,6 +51,15 @@ def test_a_network_starts_from_what_fits_and_draws_the_rest():
     assert wide.read_made_with()["start"]["taken"] == pytest.approx(counted, abs=1e-3)
 
 
+def test_how_much_is_taken_over_is_told(capsys):
+    train("first")
+    train("same", "data=unlike", "start_from=run:first")
+    assert "same starts from run:first, with 100 % of its numbers from there\n" in capsys.readouterr().out
+    other = train("other", "data=unlike", "start_from=run:first", 'model_args={"widths": [64], "dropout": 0}')
+    told = capsys.readouterr().out
+    assert "hardly a start, as the networks differ" in told and "hardly a start" in other.read_text("log.txt")
+
+
 def test_what_weights_have_seen_goes_with_them():
     train("first")
     train("second", "data=unlike", "start_from=run:first")

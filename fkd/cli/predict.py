@@ -32,6 +32,7 @@ whose rows are keypoints, it has none. Until its end, --out has another name, so
 nothing behind."""
 
 _BOX_COLUMNS = ("image", "x0", "y0", "x1", "y1")
+_FARTHEST_PX, _LEAST_PX = 1_000_000, 0.1  # single precision tells such boxes from points
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Tally:
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     almost: dict[str, float] = field(default_factory=dict)  # photos without a face: their likeliest spot's score
+    doubtful: dict[str, float] = field(default_factory=dict)  # photos with a box in which hardly a face is seen
+    used_boxes: set[str] = field(default_factory=set)  # the names of those photos in the file of boxes
     began_s: float = field(default_factory=time.monotonic)
 
     def sentence(self, out: Path | None, drawn: Path | None) -> str:
@@ -83,6 +86,12 @@ def _almost_sentence(almost: dict[str, float]) -> str:
         which = f"The likeliest spots of {len(almost):,} photos without a face score {least:.2f} to {best:.2f}"
     lower = int(best * 20) / 20
     return f"{which}, less than the minimum face score; --min-face-score {lower:g} lets the likeliest pass."
+
+
+def _doubtful_sentence(doubtful: dict[str, float]) -> str:
+    """What to do about given boxes that seem to hold no face."""
+    where = next(iter(doubtful)) if len(doubtful) == 1 else f"{len(doubtful):,} photos"
+    return f"Hardly a face is seen in a box of {where} (score {min(doubtful.values()):.2f}); see that it is in pixels."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,8 +163,11 @@ def run(args: argparse.Namespace) -> int:
     if len(tally.errors) == len(inputs):
         none = f"None of {len(inputs)} inputs gave a result: {tally.errors[0]}"
         raise FkdError(tally.errors[0] if len(inputs) == 1 else none)
-    almost = [_almost_sentence(tally.almost)] if tally.almost else []
-    for sentence in (*tally.warnings, *almost, *tally.errors):
+    told = [_almost_sentence(tally.almost)] if tally.almost else []
+    told += [_doubtful_sentence(tally.doubtful)] if tally.doubtful else []
+    if boxes is not None and (unused := [name for name in boxes if name not in tally.used_boxes]):
+        told.append(f"{args.boxes} has boxes of {counted(len(unused), 'photo')} not given here, such as {unused[0]}.")
+    for sentence in (*tally.warnings, *told, *tally.errors):
         print(f"fkd: {sentence}", file=sys.stderr)
     print(f"fkd: {tally.sentence(args.out, args.draw)}", file=sys.stderr)
     return 0
@@ -204,30 +216,35 @@ def read_boxes(path: Path) -> dict[str, list[tuple[float, ...]]]:
     boxes: dict[str, list[tuple[float, ...]]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            absent = [column for column in _BOX_COLUMNS if column not in (rows.fieldnames or ())]
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            columns = [column.strip().lower() for column in next(csv.reader([header], delimiter=delimiter), [])]
+            rows = csv.DictReader(file, columns, delimiter=delimiter, skipinitialspace=True)
+            absent = [column for column in _BOX_COLUMNS if column not in columns]
             if absent:
                 raise FkdError(f"{path} lacks the column {absent[0]!r}; its header should be {','.join(_BOX_COLUMNS)}.")
             for row in rows:
-                box = _box(row, f"{path}, line {rows.line_num}")
+                box = _box(row, f"{path}, line {1 + rows.line_num}")
                 of_image = boxes.setdefault(os.path.normpath(row["image"]), [])
                 if box not in of_image:
                     of_image.append(box)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise FkdError(f"The boxes {path} cannot be read ({error}); give a CSV file.") from None
+    except UnicodeDecodeError:
+        raise FkdError(f"The boxes {path} are no CSV; write them as one, with {','.join(_BOX_COLUMNS)}.") from None
     return boxes
 
 
 def _box(row: dict[str, str], place: str) -> tuple[float, ...]:
-    from math import isfinite
-
     try:
         x0, y0, x1, y1 = (float(row[column]) for column in _BOX_COLUMNS[1:])
     except (TypeError, ValueError):
         raise FkdError(f"{place}: a box needs four numbers x0,y0,x1,y1.") from None
     if not row["image"]:
         raise FkdError(f"{place}: a box needs the name of its image.")
-    if not (x0 < x1 and y0 < y1 and all(map(isfinite, (x0, y0, x1, y1)))):
+    if not all(abs(side) <= _FARTHEST_PX for side in (x0, y0, x1, y1)):
+        raise FkdError(f"{place}: a box needs four numbers in pixels, none beyond {_FARTHEST_PX:,}.")
+    if not (x1 - x0 >= _LEAST_PX and y1 - y0 >= _LEAST_PX):
         raise FkdError(f"{place}: a box needs x0 < x1 and y0 < y1.")
     return x0, y0, x1, y1
 
@@ -302,9 +319,11 @@ def _predict_photo(work: _Work, item: Input, writer: Writer, drawing: Path | Non
     given = None
     if work.boxes is not None:
         keys = (os.path.normpath(item.path), os.path.normpath(item.name))
-        given = next((np.array(work.boxes[key]) for key in keys if key in work.boxes), None)
-        if given is None:
+        key = next((key for key in keys if key in work.boxes), None)
+        if key is None:
             raise FkdError(f"{item.path} has no line in the file of boxes; add one for each of its faces.")
+        given = np.array(work.boxes[key])
+        tally.used_boxes.add(key)
     image_rgb_u8 = read_image(item.path)
     result, (height, width) = work.pipeline.run(image_rgb_u8, given), image_rgb_u8.shape[:2]
     photo = PhotoFaces(str(item.path), width, height, tuple(result.faces))
@@ -312,6 +331,9 @@ def _predict_photo(work: _Work, item: Input, writer: Writer, drawing: Path | Non
     tally.photos, tally.faces = tally.photos + 1, tally.faces + len(photo.faces)
     if result.weak_scores and not result.faces:
         tally.almost[str(item.path)] = max(result.weak_scores)
+    least = min((face.score for face in result.faces), default=1.0)
+    if given is not None and least < work.pipeline.min_face_score:
+        tally.doubtful[str(item.path)] = least
     if drawing is not None:
         _save_png(drawing, draw_faces(image_rgb_u8, photo.faces, work.pipeline.model.card.schema))
 

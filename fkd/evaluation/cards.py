@@ -152,6 +152,14 @@ _COLUMNS = {
 }
 
 
+def _by_this_training(card: Card) -> str:
+    """What is not known of weights that started from others, of faces of one's own: whether these had seen them."""
+    start = card.training.get("start", {})
+    if not start or set(card.trained_on) <= set(DATA_TERMS):
+        return ""
+    return f" in this training; the weights that it started from, `{start['weights']}`, may have seen them elsewhere"
+
+
 def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None) -> list[list[str]]:
     """Overall figures, then NME by group and by keypoint."""
     folds = max(of.folds for of in reached.values())
@@ -162,8 +170,8 @@ def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None
         "detector's boxes were measured on that fold."
     )
     single = (
-        f"Measured on {_held_out(card)}, which was held out: no face of it was trained on or watched. Five folds of "
-        "these weights are not stored, so there is no deviation over folds."
+        f"Measured on {_held_out(card)}, which was held out: no face of it was trained on or watched"
+        f"{_by_this_training(card)}. Five folds of these weights are not stored, so there is no deviation over folds."
     )
     rows = [row for data, of in reached.items() for row in _rows_of(data, of, card, found)]
     heads = ["data", "boxes", "faces", *(head for head, _ in _COLUMNS.values())]

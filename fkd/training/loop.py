@@ -157,6 +157,9 @@ class Trainer:
             self.load_checkpoint()
         elif self.group.leads:
             self.run.cut_metrics(0)  # a run killed before its first checkpoint may have left a line
+            if self.start:
+                self.run.log(self.start.sentence)
+                print(f"{self.run.name} {self.start.sentence}", flush=True)
         self.group.check()  # nobody writes before all have read
 
     def run_epochs(self) -> None:

@@ -19,6 +19,8 @@ from fkd.runtime import TorchModel
 from fkd.training.config import SECTIONS, TrainConfig
 from fkd.weights import find_weights, load_torch_model
 
+_MOST = 0.5  # what takes less than this share of its numbers starts almost anew
+
 
 @dataclass(frozen=True)
 class Start:
@@ -35,6 +37,12 @@ class Start:
     digest: str
     taken: float
     training: dict[str, Any]
+
+    @property
+    def sentence(self) -> str:
+        """How much was taken, for who watches the training."""
+        told = f"starts from {self.weights}, with {100 * self.taken:.3g} % of its numbers from there"
+        return told if self.taken > _MOST else f"{told}: hardly a start, as the networks differ; see model_args"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the card of what comes of it."""

@@ -38,17 +38,27 @@ def begin_with(config: TrainConfig) -> None:
 def base_config(recipe: str) -> TrainConfig:
     """What the form began with: the recipe, or what `begin_with` gave since it was chosen.
 
-    Data that were given with another recipe stay, where this one is made for their points.
+    Data that were given or chosen with another recipe stay, where this one is made for their points.
     """
     before = st.session_state.get(_BASE)
     if before is not None and before.recipe == recipe:
         return before
     base = get_recipe(recipe)
-    if before is not None and before.data != get_recipe(before.recipe).data and fits(recipe, before.data):
-        base = replace(base, data=before.data)
+    if before is not None:
+        chosen = st.session_state.get(f"{_key()}.data") or before.data.split("+")
+        if chosen != _offered(get_recipe(before.recipe).data) and fits(recipe, "+".join(chosen)):
+            base = replace(base, data="+".join(chosen))
     st.session_state[_BASE] = base
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     return base
+
+
+def _offered(data: str) -> list[str]:
+    """Those of some sources that are here; without any, the synthetic one with the same points."""
+    wanted = data.split("+")
+    names = [name for name in dataset_names() if is_available(name)]
+    here = [name for name in wanted if name in names]
+    return here or [n for n in names if n.startswith("synthetic") and schema_of(n) == schema_of(wanted[0])]
 
 
 def choose_data(base: TrainConfig) -> dict[str, Any]:
@@ -57,16 +67,13 @@ def choose_data(base: TrainConfig) -> dict[str, Any]:
     Raises:
         FkdError: no source is chosen, or sources with different points.
     """
-    wanted = base.data.split("+")
     names = [name for name in dataset_names() if is_available(name)]
-    here = [name for name in wanted if name in names]
-    if len(here) < len(wanted):
-        _say_what_is_missing([name for name in wanted if name not in names])
-    fallback = [name for name in names if name.startswith("synthetic") and schema_of(name) == schema_of(wanted[0])]
+    if missing := [name for name in base.data.split("+") if name not in names]:
+        _say_what_is_missing(missing)
     chosen = st.multiselect(
         "Data",
         names,
-        default=here or fallback,
+        default=_offered(base.data),
         format_func=lambda name: f"{name} · {len(get_schema(schema_of(name)))} points",
         key=f"{_key()}.data",
         placeholder="Choose one or more",
