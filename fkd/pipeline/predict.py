@@ -39,11 +39,11 @@ _SURE = 0.7
 # Spots with less than this share of the score that faces need are not looked at again.
 _PROMISING = 0.25
 # What the network is shown where it sees no face in a given box: squares so many times as large, and turns.
-_OTHER_RATIOS = (0.35, 0.5, 0.7, 1.4, 2.0)
+_OTHER_RATIOS = (0.35, 0.5, 0.7, 1.4)
 _OTHER_TURNS_DEG = (45.0, -45.0, 90.0, -90.0, 135.0, -135.0, 180.0)
-# Such a face is the one that was meant if so little of it lies outside the box, or its middle so near the box's, in
-# sides of the face: a box beside a face, or over a part of it, is of no face.
-_OUTSIDE, _OFF_CENTRE = 0.1, 0.15
+# Such a face is the one that was meant if so little of it lies outside the box, or its middle so near that of a box that
+# is so large, in sides of the face: a box beside a face, or over less than a third of it, is of no face.
+_OUTSIDE, _OFF_CENTRE, _LEAST_BOX = 0.1, 0.15, 0.58
 
 
 @dataclass(frozen=True)
@@ -182,13 +182,14 @@ class Pipeline:
         return look.replaced(poor[found], surest.subset(found))
 
     def _is_meant(self, tight: np.ndarray, look: Look) -> np.ndarray:
-        """(n,) bool: whether (n, 4) boxes hold the faces that were seen, or lie in their middle, not beside them."""
+        """(n,) bool: whether (n, 4) boxes hold the faces that were seen, or a good part of their middle."""
         faces, _ = self.looker.frames(look)
         low, high = faces[:, :2], faces[:, 2:]
         side = (high - low).max(axis=1, keepdims=True)
         within = (tight[:, :2] < low + _OUTSIDE * side) & (high - _OUTSIDE * side < tight[:, 2:])
         apart = np.linalg.norm((low + high - tight[:, :2] - tight[:, 2:]) / 2, axis=1)
-        return within.all(axis=1) | (apart < _OFF_CENTRE * side[:, 0])
+        large = (tight[:, 2:] - tight[:, :2]).max(axis=1) > _LEAST_BOX * side[:, 0]
+        return within.all(axis=1) | (large & (apart < _OFF_CENTRE * side[:, 0]))
 
     def _true_faces(self, look: Look, least_score: float) -> np.ndarray:
         """Indices of the looks that are faces, each face once: where two found the same, the surer one."""
