@@ -41,8 +41,8 @@ _PROMISING = 0.25
 # What the network is shown where it sees no face in a given box: squares so many times as large, and turns.
 _OTHER_RATIOS = (0.35, 0.5, 0.7, 1.4)
 _OTHER_TURNS_DEG = (45.0, -45.0, 90.0, -90.0, 135.0, -135.0, 180.0)
-# Such a face is the one that was meant if so little of it lies outside the box, or its middle so near that of a box that
-# is so large, in sides of the face: a box beside a face, or over less than a third of it, is of no face.
+# Such a face is the one that was meant if so little of it lies outside the box, or its middle so near that of a box
+# so large, in sides of the face: a box beside a face, or over less than a third of it, is of no face.
 _OUTSIDE, _OFF_CENTRE, _LEAST_BOX = 0.1, 0.15, 0.58
 
 
