@@ -37,7 +37,7 @@ _KEYPOINTS_IN_A_ROW = 3
 _TEXTS = ("", "boxes", "keypoint")  # heads of columns without numbers
 _SEEN_FAILING = (
     "Of real faces, the worst are seen from the side, have closed eyes, mouths open in the dark, headphones, or hands "
-    "before them. The detector loses profiles and tilted heads before the network sees them."
+    "before them. The detector misses some profiles and tilted heads before the network sees them."
 )
 
 
