@@ -55,7 +55,8 @@ class Result:
         crops_gray_u8: (n, s, s) uint8: each face as the network saw it last.
         crops_to_photo: (n, 2, 3) float64: maps from the pixels of each crop to the photo's.
         milliseconds: time spent in the steps `detect`, `crop` and `predict`.
-        weak_scores: where spots were looked for, the scores of those that the network was not sure enough of.
+        weak_scores: where faces were searched for, the scores of those spots that the network was not sure enough of;
+            without those of the closer search, which no lower `min_face_score` lets pass.
     """
 
     faces: list[Face]
@@ -117,12 +118,13 @@ class Pipeline:
 
     def _search(self, image_gray_u8: np.ndarray, clock: Clock) -> Result:
         """The faces of a picture, from left to right."""
-        weak: list[float] = []
+        weak: list[float] | None = None
         least = self.min_face_score
         for tight, angles in self._spots(image_gray_u8, clock):
             look = self.looker(image_gray_u8, tight, angles, clock)
             look = self._look_again(image_gray_u8, look, look.scores >= least * _PROMISING, clock)
-            weak += look.scores[look.scores < self.min_face_score].tolist()
+            if weak is None:
+                weak = look.scores[look.scores < self.min_face_score].tolist()
             look = look.subset(self._true_faces(look, least))
             if len(look):
                 break
