@@ -176,9 +176,10 @@ def test_a_closer_search_believes_only_sure_faces() -> None:
     image, box = photo((170.0, 140.0, 10.0, 153)), box_of(170.0, 140.0, 10.0)
     assert len(detecting(Pipeline(SeeingModel()), box)(image)) == 1
     pipeline, asked = searching(Pipeline(SeeingModel()), (box, 0.0))
-    result = pipeline.run(image)
-    assert result.faces == [] and asked == [0.0]
-    assert result.weak_scores == ()  # a lower minimum would not let it pass
+    assert pipeline(image) == [] and asked == [0.0]
+    pipeline, _ = searching(Pipeline(SeeingModel()), (box, 0.0))
+    result = pipeline.run(photo((170.0, 140.0, 10.0, 90)))
+    assert result.faces == [] and result.weak_scores == ()  # no lower minimum would let it pass
 
 
 def test_networks_without_scores_and_who_does_not_want_it_get_no_closer_search() -> None:
