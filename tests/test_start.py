@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from fkd.cli import main
 from fkd.data import SOURCES
 from fkd.errors import FkdError
 from fkd.evaluation.evaluate import seen_in_training
@@ -49,6 +50,43 @@ def test_a_network_starts_from_what_fits_and_draws_the_rest():
         np.testing.assert_allclose(unlike[name], first[name], atol=1e-3)
     counted = sum(unlike[name].size for name in fitting) / sum(values.size for values in unlike.values())
     assert wide.read_made_with()["start"]["taken"] == pytest.approx(counted, abs=1e-3)
+
+
+def test_a_start_is_measured_first_and_kept_where_training_makes_it_worse(capsys):
+    first = train("first", "epochs=20")
+    again = train("again", "start_from=run:first", "learning_rate=1", "optimizer=adam", "clip_norm=0", "epochs=2")
+    start, *epochs = again.read_epochs()
+    assert start["epoch"] == 0 and start["step"] == 0 and [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert start["validation_nme"] == pytest.approx(first.best_epoch()["validation_nme"], rel=1e-3)  # kept in fp16
+    assert start["validation_nme"] < min(epoch["validation_nme"] for epoch in epochs)
+    kept = load_file(again.weights)
+    for name, values in load_file(first.weights).items():
+        np.testing.assert_array_equal(kept[name], values)
+    assert read_card(again.weights).training["epoch"] == 0 and again.samples.epochs() == [0, 1, 2]
+    assert main(["runs", "show", "again"]) == 0
+    assert "its start, which no epoch bettered" in capsys.readouterr().out
+
+
+def test_a_start_is_resumed_from_and_not_measured_where_a_part_is_drawn(monkeypatch):
+    train("first")
+    gone = train("gone", "data=unlike", "start_from=run:first")
+    whole = gone.read_epochs()
+    lines = (gone.path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    run = RunFolder.create("killed")
+    run.write_config(gone.read_config())
+
+    def killed(self: loop.Trainer) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Trainer, "run_epochs", killed)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(CONFIG.with_settings(["data=unlike", "start_from=run:first"]), run)
+    assert (run.path / "metrics.jsonl").read_bytes() == lines[0]
+    loop.train(CONFIG.with_settings(["data=unlike", "start_from=run:first"]), run, resume=True)
+    assert [line["validation_nme"] for line in run.read_epochs()] == [line["validation_nme"] for line in whole]
+    part = train("part", "data=unlike", "input_size=48", "start_from=run:first")
+    assert [line["epoch"] for line in part.read_epochs()] == [1]
 
 
 def test_how_much_is_taken_over_is_told(capsys):

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from fkd.cli.evaluate import describe
-    from fkd.training.promote import promote
+    from fkd.promote import promote
     from fkd.weights import find_weights
 
     metrics = promote(args.run_name, args.name, args.replace or _may_replace(args.name))

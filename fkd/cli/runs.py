@@ -145,7 +145,8 @@ def _about(view: RunView, best: dict[str, Any] | None, made_with: dict[str, Any]
     except (FkdError, KeyError):  # of another version, which knew other recipes
         told["changes"] = "unknown; its recipe is not known here"
     if best:
-        told["best"] = f"epoch {best['epoch']}, whose weights are kept: NME {best['validation_nme']:.2f} %"
+        which = f"epoch {best['epoch']}, whose weights are kept" if best["epoch"] else "its start, which no epoch bettered"
+        told["best"] = f"{which}: NME {best['validation_nme']:.2f} %"
     if versions := made_with.get("versions"):
         told["made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     return told

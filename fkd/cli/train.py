@@ -129,9 +129,12 @@ def _train(args: argparse.Namespace, group: Group, devices: list[str], number: i
         print(f"fkd: {folder.name} was stopped; go on with: python -m fkd runs resume {folder.name}", file=sys.stderr)
         return 130
     if best := folder.best_epoch():
-        done = len(folder.read_epochs())
-        told = f"epoch {best['epoch']} of {done} was best, with a validation NME of {best['validation_nme']:.2f} %"
-        print(f"{folder.path}: {told}; best.safetensors is of that epoch")
+        done, nme = folder.read_epochs()[-1]["epoch"], f"a validation NME of {best['validation_nme']:.2f} %"
+        if best["epoch"]:
+            told = f"epoch {best['epoch']} of {done} was best, with {nme}; best.safetensors is of that epoch"
+        else:
+            told = f"no epoch was better than its start, with {nme}; best.safetensors holds the start"
+        print(f"{folder.path}: {told}")
     return 0
 
 

@@ -229,7 +229,7 @@ def _measured(folder: RunFolder) -> dict[str, Any]:
         "epochs": epochs[-1]["epoch"],
         "best_epoch": model.card.training["epoch"],
         "minutes": round(epochs[-1]["seconds"] / 60, 1),
-        "images_per_s": round(median(epoch["images_per_s"] for epoch in epochs), 1),
+        "images_per_s": round(median(epoch["images_per_s"] for epoch in epochs if epoch["epoch"]), 1),
         "device": folder.read_status().get("device", "cpu"),
         "command": train_command(folder.name, config),
         "config": config,

@@ -161,6 +161,17 @@ class Trainer:
                 self.run.log(self.start.sentence)
                 print(f"{self.run.name} {self.start.sentence}", flush=True)
         self.group.check()  # nobody writes before all have read
+        if self.start and self.start.is_whole and not self.run.checkpoint.exists():
+            self._measure_start()
+
+    def _measure_start(self) -> None:
+        """Epoch 0: what the weights can that it starts from, so that they are kept where training makes them worse."""
+        measured = self.validation.measure(self.averaged_network)
+        record = {"epoch": 0, "step": 0, "learning_rate": self._learning_rate(0), **measured.figures(), "seconds": 0.0}
+        self.best = record["validation_nme"]
+        if self.group.leads:
+            self.validation.write_samples(self.run.samples, 0, measured)
+            self._finish_epoch(record)
 
     def run_epochs(self) -> None:
         """Train from the current epoch to the last, or until the validation faces show no more progress."""
@@ -305,7 +316,8 @@ class Trainer:
             if scaler := state.get("scaler"):  # empty where the run has not scaled its loss so far
                 self.scaler.load_state_dict(scaler)
         except Exception as error:  # damaged files raise many kinds
-            raise FkdError(f"{self.run.checkpoint} is damaged ({error}); start a new run.") from None
+            best = f", from its best weights with start_from=run:{self.run.name}" if self.run.weights.exists() else ""
+            raise FkdError(f"{self.run.checkpoint} is damaged ({error}); start a new run{best}.") from None
         self.epoch, self.best, self.seconds = state["epoch"], state["best"], state["seconds"]
         self.best_epoch = state.get("best_epoch", self.epoch)
         if self.group.leads:

@@ -39,6 +39,11 @@ class Start:
     training: dict[str, Any]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of the network comes from it, which then is as good as those weights before the first step."""
+        return self.taken == 1
+
+    @property
     def sentence(self) -> str:
         """How much was taken, for who watches the training."""
         told = f"starts from {self.weights}, with {100 * self.taken:.3g} % of its numbers from there"

@@ -16,7 +16,7 @@ from fkd.export import export_onnx
 from fkd.training import launch
 from fkd.training.config import TrainConfig
 from fkd.training.launch import RunView
-from fkd.training.promote import check_name, promote
+from fkd.promote import check_name, promote
 from fkd.training.run import RunFolder
 from fkd.ui import work
 from fkd.ui.pressed import pressed

@@ -265,7 +265,8 @@ def _tell_of_marks(histories: Mapping[str, History]) -> None:
     known = {run: record["epoch"] for run, record in best.items() if "epoch" in record}
     if len(histories) == 1 and known:
         (epoch,) = known.values()
-        st.caption(f"★ is epoch {epoch:.0f}, the best by NME, whose weights are kept.")
+        which = f"epoch {epoch:.0f}, the best by NME" if epoch else "what it started from, better by NME than any epoch"
+        st.caption(f"★ is {which}, whose weights are kept.")
     elif known:
         st.caption("★ is each run's best epoch by NME, whose weights are kept.")
 

@@ -153,7 +153,7 @@ def figures(view: RunView, history: History) -> list[tuple[str, str]]:
     known = {
         "Best NME": f"{best['validation_nme']:.2f} %" if best else None,
         "RMSE": f"{best['validation_rmse_px']:.2f} px" if "validation_rmse_px" in best else None,
-        "Best epoch": f"{best['epoch']:.0f}" if "epoch" in best else None,
+        "Best epoch": (f"{best['epoch']:.0f}" if best["epoch"] else "its start") if "epoch" in best else None,
         "Images/s": f"{images_per_s:,.0f}" if images_per_s is not None else None,
         "Learning rate": f"{rate:.2g}" if runs and rate is not None else None,
         "Peak memory": f"{memory / 1024:.1f} GiB" if memory else None,
