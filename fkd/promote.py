@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from fkd.data import load_dataset
 from fkd.data.splits import BY_FOLD
-from fkd.errors import FkdError
+from fkd.errors import FkdError, listed
 from fkd.evaluation.cards import write_card
-from fkd.evaluation.evaluate import evaluate
+from fkd.evaluation.evaluate import evaluate, predict_mean_shape
 from fkd.export import export_onnx
+from fkd.metrics import summarise
 from fkd.paths import weights_root, written_aside
 from fkd.progress import report
 from fkd.training.config import TrainConfig
@@ -41,7 +42,8 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
         replace: weights of that name may be replaced.
 
     Returns:
-        The metrics of each dataset that they were trained on, by its name.
+        The metrics of each dataset that they were trained on, by its name, with `mean_shape_nme`, what the mean shape
+        would have on the same faces.
 
     Raises:
         FkdError: there are no weights yet, or what `check_name` and `evaluate` raise.
@@ -51,12 +53,29 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     _check_held_out(folder)
     model = load_torch_model(f"{RUN_PREFIX}{folder.name}")
     card = dataclasses.replace(model.card, name=name, training={**model.card.training, "run": folder.name})
+    floor = {}
     for data in card.trained_on:
         report(f"reading {data}", 0.0)
-        card.metrics[data] = evaluate(model, load_dataset(data)).summary
+        dataset = load_dataset(data)
+        outcome = evaluate(model, dataset)
+        mean_px, true_px = predict_mean_shape(model, dataset, outcome.rows), dataset.points_px[outcome.rows]
+        card.metrics[data] = outcome.summary
+        floor[data] = {"mean_shape_nme": summarise(mean_px, true_px, dataset.schema)["nme"]}
     _put(card, model.network)
     write_card(name)
-    return card.metrics
+    return {data: summary | floor[data] for data, summary in card.metrics.items()}
+
+
+def warning(metrics: dict[str, Any]) -> str:
+    """What whoever promotes weights should know of what `promote` has measured; empty where all is well."""
+    unskilled = [
+        f"{data} (NME {summary['nme']:.2f} %, the mean shape {summary['mean_shape_nme']:.2f} %)"
+        for data, summary in metrics.items()
+        if summary["nme"] >= summary["mean_shape_nme"]
+    ]
+    if not unskilled:
+        return ""
+    return f"They are no better than the same points for every face on {listed(unskilled)}; train longer."
 
 
 def _check_held_out(folder: RunFolder) -> None:

@@ -7,6 +7,7 @@ import pytest
 from fkd.cli import main
 from fkd.data import SOURCES
 from fkd.evaluation.cards import render_card
+from fkd.promote import warning
 from fkd.training import loop
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
@@ -35,6 +36,15 @@ def test_promoted_weights_are_measured_exported_and_have_a_card(weights: Path, c
     assert onnx_hindrance("best") is None
     assert load_model("best").runtime == "onnx"
     assert "your own dataset `drawn`" in (weights / "best.md").read_text("utf-8")
+
+
+def test_weights_that_have_learnt_nothing_are_promoted_with_a_warning(
+    weights: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["promote", "mine", "--name", "best"]) == 0
+    nme = read_card("best").metrics["drawn"]["nme"]
+    assert f"no better than the same points for every face on drawn (NME {nme:.2f} %" in capsys.readouterr().err
+    assert not warning({"drawn": {"nme": nme, "mean_shape_nme": nme + 1}})
 
 
 def test_weights_that_hold_nothing_out_say_so_and_are_not_promoted(

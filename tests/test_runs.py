@@ -114,6 +114,17 @@ def test_two_runs_on_one_device_run_one_after_the_other(root):
     assert queues() == {}
 
 
+def test_a_run_in_the_background_says_whether_it_waits(root, capsys):
+    command = ["train", "--recipe", "mlp", "--device", "cpu", "--detach", "--set", *settings(1)]
+    with Queue("cpu").locks[0]:  # somebody trains
+        assert main([*command, "--run", "second"]) == 0
+        assert "second waits for cpu, as number 1 in its queue; see" in capsys.readouterr().out
+        launch.stop("second")
+    assert main([*command, "--run", "first"]) == 0
+    assert "first trains in the background; see" in capsys.readouterr().out
+    wait_for(lambda: state("first") == "finished")
+
+
 def test_the_worker_that_ends_starts_the_next_in_the_order_given(root):
     with Queue("cpu").locks[0]:  # somebody trains
         for name in ("first", "second", "third"):

@@ -64,7 +64,7 @@ def test_a_start_is_measured_first_and_kept_where_training_makes_it_worse(capsys
         np.testing.assert_array_equal(kept[name], values)
     assert read_card(again.weights).training["epoch"] == 0 and again.samples.epochs() == [0, 1, 2]
     assert main(["runs", "show", "again"]) == 0
-    assert "its start, which no epoch bettered" in capsys.readouterr().out
+    assert "its start, as none was better" in capsys.readouterr().out
 
 
 def test_a_start_is_resumed_from_and_not_measured_where_a_part_is_drawn(monkeypatch):

@@ -33,6 +33,8 @@ from tests.train_page import PATIENCE_S, furnish, open_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
+MEASURED = {"few": {"nme": 1.0, "mean_shape_nme": 7.0}}
+
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -463,7 +465,7 @@ def test_a_run_is_renamed_and_deleted_after_a_question(places: Path) -> None:
 @pytest.mark.parametrize("way", ["rename", "delete"])
 def test_a_promotion_is_not_told_of_the_next_run_of_that_name(way: str) -> None:
     make("again", "finished")
-    work.begin(("promote", "again"), "The promotion", lambda: ("again", {"few": {"nme": 1.0}}))
+    work.begin(("promote", "again"), "The promotion", lambda: ("again", MEASURED))
     while_under_way(("promote", "again"))
     app = open_page(view=keys.RUNS, run="again")
     assert len(app.success) == 1
@@ -479,7 +481,7 @@ def test_a_promotion_is_not_told_of_the_next_run_of_that_name(way: str) -> None:
 def test_a_run_keeps_its_name_while_it_is_promoted() -> None:
     make("mine", "finished")
     may_end = threading.Event()
-    work.begin(("promote", "mine"), "The promotion", lambda: may_end.wait() and ("mine", {"few": {"nme": 1.0}}))
+    work.begin(("promote", "mine"), "The promotion", lambda: may_end.wait() and ("mine", MEASURED))
     try:
         app = open_page(view=keys.RUNS, run="mine")
         assert not [box for box in app.text_input if box.label == "New name"]

@@ -671,7 +671,7 @@ class TestConfig:
         [
             ("epochs", "has no '='"),
             ("epochs=0", "epochs: expected 1 to 10000, received 0"),
-            ("epochs=many", "epochs takes a value of type int"),
+            ("epochs=many", "epochs takes a whole number, not 'many'"),
             ("loss=huber", "loss: expected one of mse, l1, wing, log"),
             ("depth=3", "Unknown setting 'depth'; known are recipe, data"),
             ("epoch=3", "Unknown setting 'epoch'; did you mean epochs?"),
@@ -679,7 +679,7 @@ class TestConfig:
             ("noise=1", "did you mean augmentation.noise?"),
             ("augmentation=1", "Unknown setting 'augmentation'"),
             ("augmentation.scale=2", "scale: expected 0 to 0.5"),
-            ("model_args=[1]", "model_args takes a value of type dict"),
+            ("model_args=[1]", "model_args takes an object in JSON"),
         ],
     )
     def test_a_wrong_setting_is_one_sentence(self, setting, message):

@@ -16,13 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from fkd.cli.evaluate import describe
-    from fkd.promote import promote
+    from fkd.promote import promote, warning
     from fkd.weights import find_weights
 
     metrics = promote(args.run_name, args.name, args.replace or _may_replace(args.name))
     for data, summary in metrics.items():
         print(describe({"weights": args.name, "data": data, "split": "test", **summary}))
     print(f"wrote {find_weights(args.name)}, the same for onnxruntime, and its card")
+    if told := warning(metrics):
+        print(f"fkd: {told}", file=sys.stderr)
     return 0
 
 

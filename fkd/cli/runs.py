@@ -76,8 +76,20 @@ def run(args: argparse.Namespace) -> int:
     if args.action in ("stop", "resume", "move"):
         _print_list([launch.view(args.name)])
     if args.action == "resume":
-        print(f"{args.name} trains in the background; see python -m fkd runs show {args.name}")
+        tell_begun(args.name)
     return 0
+
+
+def tell_begun(name: str) -> None:
+    """Say that a run which was handed to the queue trains, or what it waits for."""
+    from fkd.training import launch
+    from fkd.training.waiting import Queue
+
+    view = launch.view(name)
+    device = view.status.get("device", "cpu")
+    place = Queue(device).place_of(view.name) if view.state == "waiting" else 0
+    does = f"waits for {device}, as number {place} in its queue" if place else "trains in the background"
+    print(f"{view.name} {does}; see python -m fkd runs show {view.name}")
 
 
 def _print_list(views: list[RunView]) -> None:
@@ -145,7 +157,7 @@ def _about(view: RunView, best: dict[str, Any] | None, made_with: dict[str, Any]
     except (FkdError, KeyError):  # of another version, which knew other recipes
         told["changes"] = "unknown; its recipe is not known here"
     if best:
-        which = f"epoch {best['epoch']}, whose weights are kept" if best["epoch"] else "its start, which no epoch bettered"
+        which = f"epoch {best['epoch']}, whose weights are kept" if best["epoch"] else "its start, as none was better"
         told["best"] = f"{which}: NME {best['validation_nme']:.2f} %"
     if versions := made_with.get("versions"):
         told["made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())

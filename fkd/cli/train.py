@@ -58,6 +58,7 @@ def _fields_help() -> str:
 def run(args: argparse.Namespace) -> int:
     import torch
 
+    from fkd.cli.runs import tell_begun
     from fkd.errors import FkdError
     from fkd.training.group import Group, meet
     from fkd.training.launch import give_up, launch, resume
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             resume(folder.name, ",".join(devices))
         else:
             launch(folder, ",".join(devices))
-        print(f"{folder.name} trains in the background; see python -m fkd runs show {folder.name}")
+        tell_begun(folder.name)
         return 0
     if len(devices) > 1:
         return start_torchrun(_in_each_process(args, _folder(args), devices), len(devices))

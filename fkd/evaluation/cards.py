@@ -109,12 +109,10 @@ def _trained(card: Card) -> str:
     """When, and how much of the training made these weights, which are those of its best epoch."""
     made = card.training
     most, torch = made.get("config", {}).get("epochs"), made.get("versions", {}).get("torch")
+    reached = f"weights of epoch {made.get('epoch')} of at most {most}, reached after {made.get('minutes')} minutes"
     if made.get("epoch") == 0:
-        return f"{made.get('date')}: the weights it started from, as no epoch of at most {most} was better; torch {torch}"
-    return (
-        f"{made.get('date')}: weights of epoch {made.get('epoch')} of at most {most}, reached after "
-        f"{made.get('minutes')} minutes; torch {torch}"
-    )
+        reached = f"the weights it started from, as no epoch of {most} was better"
+    return f"{made.get('date')}: {reached}; torch {torch}"
 
 
 def _held_out(card: Card) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 
 from fkd.errors import FkdError
@@ -32,6 +34,10 @@ def create_model(name: str, keypoints: int, input_size: int, /, **arguments: obj
     try:
         return MODELS[name](keypoints, input_size, **arguments)
     except TypeError as error:
+        known = list(inspect.signature(MODELS[name]).parameters)[2:]
+        if unknown := [argument for argument in arguments if argument not in known]:
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise FkdError(f"The network {name!r} has no argument {unknown[0]!r}; it {takes}.") from None
         raise FkdError(f"The network {name!r} cannot be made with {arguments}: {error}.") from None
 
 

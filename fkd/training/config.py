@@ -22,6 +22,13 @@ from fkd.options import check, option
 _ANY = {"choices": None, "low": None, "high": None, "label": None, "only": None}
 # The networks that have heatmaps, from which scores come.
 _WITH_HEATMAPS = ("model", tuple(name for name, network in MODELS.items() if network.gives_scores))
+_IN_WORDS = {
+    bool: "true or false",
+    dict: 'an object in JSON as {"name": 1}',
+    float: "a number",
+    int: "a whole number",
+    str: "a text",
+}
 # Headings under which a form folds settings away; those that are in none are always shown.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Split": ("split", "fold", "test_share", "split_seed", "validation_share"),
@@ -290,4 +297,4 @@ def _parse(name: str, text: str, kind: type) -> Any:
             return value
         return kind(text)
     except (ValueError, KeyError):
-        raise FkdError(f"{name} takes a value of type {kind.__name__}, not {text!r}.") from None
+        raise FkdError(f"{name} takes {_IN_WORDS[kind]}, not {text!r}.") from None

@@ -13,10 +13,10 @@ import streamlit as st
 from fkd.apart import run_apart
 from fkd.errors import FkdError
 from fkd.export import export_onnx
+from fkd.promote import check_name, promote, warning
 from fkd.training import launch
 from fkd.training.config import TrainConfig
 from fkd.training.launch import RunView
-from fkd.promote import check_name, promote
 from fkd.training.run import RunFolder
 from fkd.ui import work
 from fkd.ui.pressed import pressed
@@ -152,6 +152,8 @@ def _tell_of_promotion(name: str) -> None:
         called, metrics = promoted
         told = " · ".join(f"NME {summary['nme']:.2f} % on {data}" for data, summary in metrics.items())
         st.success(f"Its best weights are now shipped as **{called}**: {told}.", icon=":material/workspace_premium:")
+        if warned := warning(metrics):
+            st.warning(warned, icon=":material/warning:")
 
 
 def _offer_rename(name: str) -> None:
