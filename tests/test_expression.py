@@ -231,6 +231,20 @@ def test_each_face_has_its_own_counter() -> None:
     assert told[1].right_eye_opening == pytest.approx(0.35, abs=0.03)
 
 
+def test_a_face_that_is_gone_for_a_minute_is_forgotten() -> None:
+    points_px = render_face(5, SIZE, yaw_deg=0).points68_px
+    reader = ExpressionReader()
+
+    def known_at(time_s: float, *numbers: int) -> set[int]:
+        box, scores = np.zeros(4, np.float32), np.ones(68, np.float32)
+        reader(time_s, [TrackedFace(box, 0.9, points_px, scores, number, 0.0) for number in numbers], (SIZE, SIZE))
+        return set(reader._known)
+
+    assert known_at(0.0, 1, 2) == {1, 2}
+    assert known_at(50.0, 2) == {1, 2}
+    assert known_at(70.0) == {2}
+
+
 @pytest.mark.data
 def test_real_heads_that_look_ahead_are_read_so(data_root: Path) -> None:
     """The portraits of `photos/` were taken from the front."""

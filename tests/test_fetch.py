@@ -39,6 +39,11 @@ class _Handler(BaseHTTPRequestHandler):
         tag = '"' + hashlib.md5(self.owner.content).hexdigest() + '"'
         begin = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.headers["If-Range"] == tag else 0
         body = self.owner.content[begin:]
+        if begin and not body:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(self.owner.content)}")
+            self.end_headers()
+            return
         if self.owner.status != 200:
             self.send_error(self.owner.status)
             return
@@ -121,6 +126,17 @@ def test_a_stopped_download_goes_on_where_it_was(server, root, monkeypatch):
     begin = int(server.ranges[1].removeprefix("bytes=").rstrip("-"))
     assert len(ARCHIVE) / 2 < begin < len(ARCHIVE)
     assert left(root) == ["youtube_faces"]
+
+
+@pytest.mark.parametrize("spare", [b"", b"more"])
+def test_what_had_come_whole_is_not_fetched_twice_and_what_is_longer_is_fetched_anew(server, root, spare):
+    part = root / "part.zip"
+    part.parent.mkdir()
+    assert fetch._download_once(server.url, part)
+    part.write_bytes(ARCHIVE + spare)
+    fetch.download(server.url, part)
+    assert part.read_bytes() == ARCHIVE
+    assert server.ranges[1:] == [f"bytes={len(ARCHIVE + spare)}-"] + [None] * bool(spare)
 
 
 def test_a_file_that_changed_meanwhile_starts_anew(server, root):

@@ -223,8 +223,24 @@ class TestGood:
         assert re.findall("left out: .*(line [0-9]+)", shown) == [f"line {number}" for number in range(2, 14)]
 
 
+def locked(archive: bytes) -> bytes:
+    """The archive with the mark of encryption in the headers of its first file."""
+    changed = bytearray(archive)
+    for header, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        changed[archive.index(header) + place] |= 1
+    return bytes(changed)
+
+
 class TestBad:
     good = "\n".join([HEADER, *kaggle_rows(1)])
+
+    def test_a_zip_of_too_many_files_is_not_opened(self, monkeypatch):
+        files = {"training.csv": self.good, "readme.txt": "hello"}
+        monkeypatch.setattr("fkd.data.archives._MOST_FILES", 1)
+        with pytest.raises(FkdError, match=r"would unpack to 0 MB in 2 files, .* and was not opened"):
+            take(zipped(files))
+        monkeypatch.setattr("fkd.data.archives._MOST_FILES", 2)
+        assert take(zipped(files)).faces == 1
 
     @pytest.mark.parametrize(
         ("source", "message"),
@@ -236,6 +252,7 @@ class TestBad:
             (zipped({"/training.csv": good}), "leads out"),
             (zipped({"a\\..\\training.csv": good}), "leads out"),
             (zipped({"C:/training.csv": good}), "leads out"),
+            (locked(zipped({"training.csv": good})), "asks for a password; pack it without one"),
             (zipped({"zeros.csv": bytes(60 << 20)}), "times its size, and was not opened; pack only a table"),
             (zipped({"training.zip": zipped({"training.csv": bytes(60 << 20)})}), "times its size, and was not opened"),
             (zipped({"readme.txt": "hello"}), "No table of keypoints"),

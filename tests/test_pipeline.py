@@ -16,6 +16,7 @@ from fkd.data.synthetic import render_face
 from fkd.errors import FkdError
 from fkd.pipeline.detect import Detections, HaarOptions, Spots
 from fkd.pipeline.framing import eye_angles_deg, upright_frames
+from fkd.pipeline.look import Look
 from fkd.pipeline.predict import Pipeline
 from fkd.schema import IBUG68, KAGGLE15, Schema, kaggle15_from_ibug68
 
@@ -58,6 +59,19 @@ class SeeingModel:
             points68 = marked_face(centre, radius)
         points = points68 if self.card.schema is IBUG68 else kaggle15_from_ibug68(points68)
         return points, crop.max() / 255
+
+
+def test_a_later_look_moves_points_and_never_makes_a_face_surer() -> None:
+    def look(fill: float, *face_scores: float) -> Look:
+        n = len(face_scores)
+        parts = [np.full(shape, fill) for shape in ((n, 8, 8), (n, 2, 3), (n, 15, 2), (n, 15))]
+        return Look(*parts, np.array(face_scores))
+
+    first, second = look(1, 0.9, 0.5, 0.7), look(2, 0.4, 0.8)
+    updated = first.updated(np.array([True, True, False]), second)
+    assert updated.face_scores.tolist() == [0.4, 0.5, 0.7]
+    assert updated.points_px[:, 0, 0].tolist() == updated.point_scores[:, 0].tolist() == [2, 2, 1]
+    assert first.face_scores.tolist() == [0.9, 0.5, 0.7]
 
 
 def marked_face(centre: np.ndarray, disc_radius: float, tilt_deg: float = 0.0) -> np.ndarray:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fkd.errors import FkdError
 from fkd.progress import listening
+from fkd.training import trial as trial_module
 from fkd.training.config import TrainConfig
 from fkd.training.faces import split_faces
 from fkd.training.lr_finder import find_learning_rate, range_test, smooth, suggest
@@ -99,6 +100,17 @@ def test_a_trial_measures_steps_and_the_whole_training_follows(config: TrainConf
     assert steps_of_epoch(config, 70) == 4  # the last, smaller batch is left out
     assert steps_of_epoch(config, 3) == 1
     assert seconds_of_training(known, config, 70) == 3 * (4 * 2 + 5)
+
+
+def test_several_devices_are_tried_with_their_share_of_a_batch(config: TrainConfig, monkeypatch) -> None:
+    tried = []
+    rehearse = trial_module.rehearsal
+    monkeypatch.setattr(trial_module, "rehearsal", lambda share, device: tried.append(share) or rehearse(share, device))
+    trial = run_trial(config.as_dict(), "cpu,cpu", seconds=0.1)
+    assert [share.batch_size for share in tried] == [config.batch_size // 2]
+    assert trial["images_per_s"] == pytest.approx(config.batch_size / trial["step_s"])
+    with pytest.raises(FkdError, match="A batch of 3 is too small for 2 devices; raise batch_size"):
+        run_trial(replace(config, batch_size=3).as_dict(), "cpu,cpu")
 
 
 def test_a_trial_measures_faces_that_can_be_measured(config: TrainConfig, monkeypatch) -> None:

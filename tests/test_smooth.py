@@ -38,6 +38,15 @@ def test_points_at_rest_are_held() -> None:
     assert trembling(filtered(clip)) < 0.003 * EYES
 
 
+def test_the_first_points_of_a_face_at_rest_are_averaged() -> None:
+    clips = np.stack(
+        [SHAPE + np.random.default_rng(seed).normal(0, 0.005 * EYES, (4, *SHAPE.shape)) for seed in range(9)]
+    )
+    off = [np.linalg.norm(filtered(clip)[3] - SHAPE, axis=1).mean() for clip in clips]
+    averaged = [np.linalg.norm(clip.mean(axis=0) - SHAPE, axis=1).mean() for clip in clips]
+    assert np.mean(off) < 1.15 * np.mean(averaged)
+
+
 @pytest.mark.parametrize("fps", [15.0, 30.0, 60.0])
 def test_a_face_that_moves_is_followed_within_two_frames_of_30(fps: float) -> None:
     clip = moving(fps, eyes_per_s=1.0)

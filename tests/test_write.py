@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from fkd.errors import FkdError
+from fkd.pipeline.expression import ExpressionReader
 from fkd.pipeline.face import Face
-from fkd.pipeline.write import COLUMNS, PhotoFaces, csv_text, json_text, open_writer
-from fkd.schema import KAGGLE15
+from fkd.pipeline.track import TrackedFace
+from fkd.pipeline.write import COLUMNS, PhotoFaces, csv_text, json_text, open_writer, video_columns
+from fkd.schema import IBUG68, KAGGLE15
 
 
 def make_face(offset: float) -> Face:
@@ -91,6 +93,23 @@ def test_a_table_of_many_photos_is_written_in_groups(tmp_path: Path) -> None:
         for _ in range(8):
             writer.write(crowd)
     assert len(pd.read_parquet(path, columns=["x"])) == 8 * 500 * 15
+
+
+def test_whole_numbers_of_a_video_stay_whole_in_parquet(tmp_path: Path) -> None:
+    path, columns = tmp_path / "clip.parquet", video_columns(IBUG68)
+    points = np.arange(136, dtype=np.float32).reshape(68, 2)
+    face = TrackedFace(np.array([0, 1, 40, 50], np.float32), 0.9, points, np.ones(68, np.float32), 7, 0.0)
+    told = ExpressionReader()(0.04, [face], (200, 200))
+    with open_writer(path, IBUG68, columns) as writer:
+        writer.write(PhotoFaces("clip.mp4", 200, 200, (face,), frame=1, time_s=0.04, expressions=told))
+        writer.write(PhotoFaces("clip.mp4", 200, 200, frame=2, time_s=0.08))
+    table = pd.read_parquet(path)
+    assert tuple(table.columns) == columns and len(table) == 68
+    assert {name: str(table[name].dtype) for name in ("frame", "face", "blinks", "time_s", "yaw_deg")} == {
+        **dict.fromkeys(("frame", "face", "blinks"), "int32"),
+        **dict.fromkeys(("time_s", "yaw_deg"), "float64"),
+    }
+    assert (table["frame"][0], table["face"][0], table["blinks"][0]) == (1, 7, 0)
 
 
 def test_other_endings_and_places_are_refused(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def _download_once(url: str, target: Path) -> bool:
         if error.code == 416:  # nothing lies behind what is there: it is whole, or of another file
             whole = error.headers.get("Content-Range", "") == f"bytes */{have}"
             if not whole:
-                _forget(target)
+                _delete(target)
             return whole
         raise
     with response:
@@ -174,9 +174,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _forget(part: Path) -> None:
+def _delete(part: Path) -> None:
     for path in (part, _note_of(part)):
         path.unlink(missing_ok=True)
+
+
+def _forget(part: Path) -> None:
+    """Delete what has come, and its folder."""
+    _delete(part)
     with contextlib.suppress(OSError):  # another download may be under way
         part.parent.rmdir()
         part.parent.parent.rmdir()
