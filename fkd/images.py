@@ -2,7 +2,7 @@
 
     image_rgb_u8 = read_image("party.jpg")
 
-What a file is called does not matter: its content says what it is, and only the five decoders of
+What a file is called does not matter: its content says what it is, and only the decoders of
 `FORMATS` are ever tried. The size is taken from the header, so that a file that claims to be
 enormous is turned away before anything is decoded.
 """
@@ -19,12 +19,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fkd.errors import FkdError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"})
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+FORMATS_IN_WORDS = "PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF"
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+)
 MAX_PIXELS = 160_000_000
 # A picture is dark where a smaller share, less than a lit face would take, reaches the one lightness; it is
 # lightened until that share has the other.
 _DARK, _LIGHT, _LIT = 100, 200, 0.002
+_HEIC = {b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"}
 _LIGHT_ROWS = 60  # of how many rows the lightness is told
 
 
@@ -110,9 +114,13 @@ def _open(content: bytes, name: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise _too_large(name, "too many pixels") from error
     except UnidentifiedImageError as error:
-        raise FkdError(
-            f"{name} is not a picture that can be read; convert it to PNG, JPEG, WebP, BMP or TIFF."
-        ) from error
+        is_heic = content[4:12] in _HEIC
+        what = (
+            "is in HEIC, as iPhones take photos, which cannot be read"
+            if is_heic
+            else "is not a picture that can be read"
+        )
+        raise FkdError(f"{name} {what}; convert it to {FORMATS_IN_WORDS}.") from error
     except Exception as error:  # a damaged header: each format fails in its own way
         raise FkdError(f"{name} is damaged; copy or save the picture again.") from error
 

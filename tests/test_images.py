@@ -40,7 +40,7 @@ def png_claiming(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("kind", "tolerance"),
-    [("PNG", 0), ("BMP", 0), ("TIFF", 0), ("WEBP", 6), ("JPEG", 6)],
+    [("PNG", 0), ("BMP", 0), ("TIFF", 0), ("WEBP", 6), ("JPEG", 6), ("AVIF", 6), ("GIF", 8)],
 )
 def test_every_format_gives_its_pixels(kind: str, tolerance: float) -> None:
     read = read_image(encode(Image.fromarray(RGB), kind))
@@ -82,7 +82,7 @@ def test_transparent_parts_are_white() -> None:
     assert (read[:, 20:] == RGB[:, 20:]).all()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_a_rotated_photo_is_set_upright(kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = ROTATED_CLOCKWISE
@@ -125,10 +125,11 @@ _NOISE = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
         (encode(Image.fromarray(_NOISE), "PNG")[:9000], "damaged or cut short"),
         (png_claiming(50_000, 50_000), "160 megapixels"),  # beyond what Pillow would open
         (png_claiming(13_000, 13_000), "13,000 x 13,000 pixels"),  # Pillow would open it
-        (encode(Image.fromarray(_RAMP), "GIF"), "not a picture that can be read"),  # no decoder but the five
+        (encode(Image.fromarray(_RAMP), "PCX"), "not a picture that can be read"),  # no decoder but the chosen ones
+        (b"\0\0\0\x18ftypheic" + bytes(100), "is in HEIC, as iPhones take photos, .* convert it to PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a picture that can be read"),
     ],
-    ids=["empty", "text", "cut JPEG", "cut PNG", "bomb", "too large", "gif", "postscript"],
+    ids=["empty", "text", "cut JPEG", "cut PNG", "bomb", "too large", "pcx", "heic", "postscript"],
 )
 def test_bad_content_is_one_sentence_with_the_name_and_a_remedy(content: bytes, told: str) -> None:
     with pytest.raises(FkdError, match=told) as caught:

@@ -192,15 +192,15 @@ def collect_inputs(paths: list[Path]) -> list[Input]:
     Raises:
         FkdError: a folder holds neither.
     """
-    from fkd.images import SUFFIXES, list_images
+    from fkd.images import FORMATS_IN_WORDS, SUFFIXES, list_images
     from fkd.video import SUFFIXES as VIDEO_SUFFIXES
 
     inputs, suffixes = [], SUFFIXES | VIDEO_SUFFIXES
     for path in paths:
         found = [Input(file, file.relative_to(path)) for file in list_images(path, suffixes)] if path.is_dir() else None
         if found == []:
-            formats = "PNG, JPEG, WebP, BMP, TIFF, MP4, MOV, MKV, AVI and WebM are read"
-            raise FkdError(f"The folder {path} holds no pictures and no videos; {formats}.")
+            read = f"pictures in {FORMATS_IN_WORDS} and videos in MP4, MOV, MKV, AVI or WebM are read"
+            raise FkdError(f"The folder {path} holds no pictures and no videos; {read}.")
         inputs += found or [Input(path, Path(path.name))]
     return inputs
 

@@ -19,7 +19,7 @@ _ASKED = "source.asked"
 _UPLOADS = "source.uploads"
 _NAMED = 3  # of the photos that are still here
 _HEARD_WITHIN_S = 1.0
-PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+PHOTO_SUFFIXES = ["png", "jpg", "jpeg", "webp", "avif", "gif", "bmp", "tif", "tiff"]
 
 
 @dataclass

@@ -23,6 +23,7 @@ from fkd.jobs import Job, Stopped
 from fkd.paths import data_root
 from fkd.ui.explore import keys
 from fkd.ui.frame import errors_in_a_sentence
+from fkd.ui.sources import PHOTO_SUFFIXES
 from fkd.ui.waiting import follow
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 OWN, KAGGLE, YOUTUBE_FACES = "Your own", "Kaggle", "YouTube Faces"
 LAYOUTS = {"auto": "Either", "kaggle": "15 points", "points68": "68 points"}
 STOP, SKIP = "Stop at the first", "Leave them out"
-_SUFFIXES = ["zip", "csv", "pts", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"]
+_SUFFIXES = ["zip", "csv", "pts", *PHOTO_SUFFIXES]
 _MOST_MB = 2000
 _SHOWN_ROWS = 10
 _IS_OPEN = "explore.adding.is_open"
