@@ -15,6 +15,7 @@ from fkd.pipeline.clip_work import ClipWork
 from fkd.ui import kept, settings
 from fkd.ui.photos import shared_model
 from fkd.ui.results import count_faces
+from fkd.ui.waiting import show_progress
 
 PRIVACY = (
     ":material/lock: Videos stay on the machine that runs this app, in temporary files that are gone when you leave "
@@ -69,10 +70,7 @@ def _say_how_to_start() -> None:
 def _show_progress(work: ClipWork) -> None:
     if work.job.done:
         st.rerun()
-    step = "Stopping …" if work.job.stopping else work.job.watch.sentence() or "Opening …"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(work.job.watch.share, step, width="stretch")
-        st.button("Cancel", icon=":material/close:", on_click=work.job.stop, disabled=work.job.stopping)
+    show_progress(work.job, "clips.cancel", "Cancel")
 
 
 def _show_outcome(work: ClipWork) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from fkd.jobs import Job
 
@@ -24,9 +25,9 @@ def wait_for(job: Job, stop_key: str) -> None:
         return
     whole = st.empty()
     with whole.container():
-        bar = _show(job, stop_key)
+        bar = show_progress(job, stop_key, titled=True)
     while not job.done:
-        _show_bar(job, bar)
+        _draw_bar(job, bar, titled=True)
         job.wait(_LOOK_EVERY_S)
     whole.empty()
 
@@ -43,19 +44,35 @@ def follow(job: Job, when_done: Callable[[], None], stop_key: str = "") -> None:
     if job.done:
         when_done()
         return
-    _show(job, stop_key)
+    show_progress(job, stop_key, titled=True)
 
 
-def _show(job: Job, stop_key: str) -> st.delta_generator.DeltaGenerator:
-    """The bar, whose place is returned, and the button that stops the job."""
+def show_progress(
+    job: Job, stop_key: str, label: str = "Stop", on_stop: Callable[[], None] | None = None, *, titled: bool = False
+) -> DeltaGenerator:
+    """The bar of a job with the time left, and the button that stops it.
+
+    Args:
+        job: the work.
+        stop_key: key of the button; there is none without.
+        label: of the button.
+        on_stop: what the button does, if not merely stop the job.
+        titled: the bar names the job.
+
+    Returns:
+        The bar's place.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         place = st.container(width="stretch").empty()
-        _show_bar(job, place)
+        _draw_bar(job, place, titled)
         if stop_key:
-            st.button("Stop", key=stop_key, icon=":material/stop:", disabled=job.stopping, on_click=job.stop)
+            does = on_stop or job.stop
+            st.button(label, key=stop_key, icon=":material/stop:", disabled=job.stopping, on_click=does)
     return place
 
 
-def _show_bar(job: Job, place: st.delta_generator.DeltaGenerator) -> None:
+def _draw_bar(job: Job, place: DeltaGenerator, titled: bool) -> None:
     step = "Stopping" if job.stopping else job.watch.sentence()
-    place.progress(job.watch.share, text=f"**{job.title}** · {step}" if step else f"**{job.title}**")
+    if titled:
+        step = f"**{job.title}** · {step}" if step else f"**{job.title}**"
+    place.progress(job.watch.share, text=step or "Starting")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from threading import Lock
 from typing import Any
 from weakref import WeakSet
@@ -11,6 +12,7 @@ import streamlit as st
 
 from fkd.errors import FkdError
 from fkd.jobs import Job
+from fkd.ui.waiting import show_progress
 
 _LOOK_S = 0.5
 _KEPT = 100  # results of settings that nobody looks at any more are forgotten
@@ -92,10 +94,7 @@ def _show_progress(key: Hashable, stop: str | None) -> None:
     if job is None or job.done:
         st.rerun()
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.watch.share, job.watch.sentence() or "Starting", width="stretch")
-        if stop:
-            st.button(stop, key=f"work.stop.{key}", icon=":material/close:", on_click=forget, args=(key,))
+    show_progress(job, f"work.stop.{key}" if stop else "", stop or "", partial(forget, key))
 
 
 class _Look:
