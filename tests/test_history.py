@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from fkd.augment import Augmentation
 from fkd.training import launch
-from fkd.training.comparison import RESULTS, differences, differing, runs_table, settings_of
+from fkd.training.comparison import RESULTS, differences, differing, runs_table, settings_of, watch_the_same
 from fkd.training.history import EPOCH, STEP, TIME, as_history, read_epochs, read_history, smooth, tail
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
@@ -148,6 +148,15 @@ def test_the_table_has_results_of_the_best_epoch_beside_settings(root: Path) -> 
     assert table.loc["a", "batch_size"] == 16
     assert table.loc["a", "augmentation.rotation_deg"] == 10
     assert differing(table.reset_index()) == ["batch_size", "augmentation.rotation_deg"]
+
+
+def test_runs_compare_that_were_measured_on_the_same_faces(root: Path) -> None:
+    make("a", FIRST)
+    make("b", SECOND, settings=("batch_size=16",))
+    assert watch_the_same(runs_table(launch.view_all()))
+    for setting in ("fold=1", "data=synthetic68"):
+        make(setting[:4], THIRD, settings=(setting,))
+        assert not watch_the_same(runs_table([launch.view("a"), launch.view(setting[:4])]))
 
 
 def test_runs_of_older_versions_lack_settings_and_still_stand_in_the_table(root: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fkd.paths import runs_root
-from fkd.training.config import TrainConfig
+from fkd.training.config import SECTIONS, TrainConfig
 from fkd.training.history import read_epochs
 from fkd.training.launch import RunView
 from fkd.training.run import RunFolder
@@ -68,6 +68,11 @@ def setting_names(table: pd.DataFrame) -> list[str]:
 def differing(table: pd.DataFrame) -> list[str]:
     """The settings in which the runs of a table differ; one that a run does not know counts as another value."""
     return [name for name in setting_names(table) if len({str(value) for value in table[name]}) > 1]
+
+
+def watch_the_same(table: pd.DataFrame) -> bool:
+    """Whether the runs of a table were measured on the same faces, so that their errors compare."""
+    return table["data"].nunique() == 1 and set(SECTIONS["Split"]).isdisjoint(differing(table))
 
 
 def differences(table: pd.DataFrame, baseline: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from fkd.training import launch
-from fkd.training.comparison import ERRORS, RESULTS, differences, differing, runs_table
+from fkd.training.comparison import ERRORS, RESULTS, differences, differing, runs_table, watch_the_same
 from fkd.ui.frame import errors_in_a_sentence
 from fkd.ui.plots import GOOD_TO_BAD, bar_for, scrolled_when_narrow, shortened, tidy
 from fkd.ui.train.curves import show_curves
@@ -68,6 +68,8 @@ def _show_baseline(runs: pd.DataFrame) -> None:
     st.subheader("Differences", anchor=False)
     baseline = st.selectbox("Baseline", runs["name"].tolist(), key=f"{_KEY}.baseline", width=300)
     compared = difference_table(runs, baseline)
+    if not watch_the_same(runs):
+        st.caption(":material/info: These runs are measured on different faces, so their errors hardly compare.")
     st.dataframe(
         compared.style.map(_coloured, subset=[f"{_CHANGE}{RESULTS[name]}" for name in ERRORS if _known(runs, name)]),
         hide_index=True,
