@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePath
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,9 +19,12 @@ from fkd.cli.doctor import findings
 from fkd.crop import transform
 from fkd.data import dataset_names, is_available, load_dataset
 from fkd.data.importing import check_name, import_dataset, name_from
-from fkd.data.kaggle import load_kaggle_test
+from fkd.data.kaggle import COORDINATES, load_kaggle_test
+from fkd.data.synthetic import render_face
 from fkd.errors import FkdError
+from fkd.images import to_gray
 from fkd.progress import listening
+from fkd.schema import kaggle15_from_ibug68
 from tests.uploads import HEADER, kaggle_rows, points68_files, pts_files, zipped
 
 
@@ -221,6 +225,68 @@ class TestGood:
         assert main(["data", "import", str(tmp_path / "mine.csv"), "--name", "mine", "--bad-rows", "skip"]) == 0
         shown = capsys.readouterr().out
         assert re.findall("left out: .*(line [0-9]+)", shown) == [f"line {number}" for number in range(2, 14)]
+
+
+def pictured(faces, delimiter, named):
+    """Pictures and a table with Kaggle's columns that names them in another; of semicolons with decimal commas."""
+    lines = [delimiter.join((named, *COORDINATES))]
+    files = {}
+    for i, face in enumerate(faces):
+        numbers = [f"{value:.3f}" for value in kaggle15_from_ibug68(face.points68_px).ravel()]
+        lines.append(delimiter.join((f"face_{i}.png", *numbers)))
+        files[f"faces/face_{i}.png"] = cv2.imencode(".png", face.image_rgb_u8[..., ::-1])[1].tobytes()
+    table = "\n".join(lines)
+    return {**files, "faces.csv": table.replace(".", ",").replace(",png", ".png") if delimiter == ";" else table}
+
+
+class TestPicturesOf15Points:
+    """Kaggle's columns with the names of pictures: faces are cut out and stored in Kaggle's layout."""
+
+    @pytest.mark.parametrize(("delimiter", "named"), [(",", "Image"), (";", "file")])
+    def test_faces_are_cut_out_with_their_points(self, delimiter, named):
+        faces = [render_face(seed, 200 + 40 * seed, roll_deg=0) for seed in range(4)]
+        done = take(zipped(pictured(faces, delimiter, named)))
+        assert (done.layout, done.faces) == ("kaggle", 4)
+        stored = load_dataset("mine")
+        assert stored.images_u8.shape == (4, 96, 96) and stored.complete.all()
+        for face, points_px, crop in zip(faces, stored.points_px, stored.images_u8, strict=True):
+            given = kaggle15_from_ibug68(face.points68_px)
+            scale = np.ptp(given, axis=0) / np.ptp(points_px, axis=0)
+            assert scale[0] == pytest.approx(scale[1], rel=1e-3)
+            corner = given[0] - scale[0] * points_px[0]  # where the first pixel of the crop lies in the picture
+            np.testing.assert_allclose(scale[0] * points_px + corner, given, atol=0.01 * scale[0])
+            whole = cv2.warpAffine(
+                to_gray(face.image_rgb_u8),
+                np.array([[scale[0], 0, corner[0]], [0, scale[0], corner[1]]]),
+                (96, 96),
+                flags=cv2.INTER_AREA | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            assert np.corrcoef(whole[20:80, 20:80].ravel(), crop[20:80, 20:80].ravel())[0, 1] > 0.95
+
+    def test_bad_rows_are_told_by_their_lines(self):
+        files = pictured([render_face(seed, 120) for seed in range(4)], ",", "Image")
+        lines = files["faces.csv"].splitlines()
+        lines[2] = lines[2].replace("face_1.png", "none.png")
+        lines[3] = lines[3].replace("face_2.png", "../face_2.png")
+        cells = lines[4].split(",")
+        lines[4] = ",".join([*cells[:15], "", "", *cells[17:]])  # an outer brow end, which tells the width
+        files["faces.csv"] = "\n".join(lines)
+        with pytest.raises(
+            FkdError, match=r"line 3: names the picture 'none.png', which is not there; mend"
+        ):
+            take(zipped(files))
+        done = take(zipped(files), skip_bad_rows=True)
+        assert done.faces == 1
+        told = ["which is not there", "leads out of its folder", "outer brow ends and lower lip are needed"]
+        assert [bad.row for bad in done.bad_rows] == [1, 2, 3]
+        assert all(words in bad.reason for words, bad in zip(told, done.bad_rows, strict=True))
+
+    def test_a_missing_column_is_told(self):
+        files = pictured([render_face(0, 120)], ",", "Image")
+        files["faces.csv"] = files["faces.csv"].replace("nose_tip_y", "nose")
+        with pytest.raises(FkdError, match="lacks the column 'nose_tip_y'; add it, with empty cells"):
+            take(zipped(files))
 
 
 def locked(archive: bytes) -> bytes:

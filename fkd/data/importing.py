@@ -13,8 +13,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,7 +25,8 @@ from fkd.data import SOURCES
 from fkd.data.archives import is_clutter, unpack
 from fkd.data.bad_rows import BadRow, far_outside
 from fkd.data.kaggle import COORDINATES, LOOKUP, kaggle_rows, open_csv, read_header
-from fkd.data.points68 import FOLDER_MARK, read_points_table
+from fkd.data.pictures15 import HEADER, names_pictures, read_named_table, row_of
+from fkd.data.points68 import FOLDER_MARK, PointsTable, read_points_table
 from fkd.data.pts import SUFFIX, read_pts_files
 from fkd.errors import FkdError, UnwritableError
 from fkd.images import read_image
@@ -188,7 +190,8 @@ def _find_tables(files: list[Path], layout: str) -> list[_Table]:
         found = ", ".join(path.name for path in candidates) or "no CSV"
         raise FkdError(
             "No table of keypoints found: a CSV, parted by commas or semicolons, needs Kaggle's 30 coordinate columns "
-            f"and 'Image', or a file name and 136 coordinates ({found} here); or a .pts file beside each picture."
+            "and grey values or the name of a picture, or a file name and 136 coordinates "
+            f"({found} here); or a .pts file beside each picture."
         )
     wanted = (chosen, "kaggle_test") if chosen == "kaggle" else (chosen,)
     return sorted((t for t in tables if t.layout in wanted), key=lambda t: (wanted.index(t.layout), t.path))
@@ -236,10 +239,13 @@ def _store_kaggle(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> tup
     faces, bad_rows = 0, []
     for table in tables:
         is_labelled = table.layout == "kaggle"
-        left_out: list[BadRow] | None = [] if skip_bad_rows else None
-        count = sum(len(numbers) for _, _, numbers in kaggle_rows(table.path, left_out, labelled=is_labelled))
         target = ready / ("training.csv" if is_labelled else "test.csv")
-        _copy_rows(table.path, target, {bad.row for bad in left_out or []})
+        left_out: list[BadRow] | None = [] if skip_bad_rows else None
+        if is_labelled and names_pictures(table.path):
+            count = _cut_out(table.path, target, left_out)
+        else:
+            count = sum(len(numbers) for _, _, numbers in kaggle_rows(table.path, left_out, labelled=is_labelled))
+            _copy_rows(table.path, target, {bad.row for bad in left_out or []})
         bad_rows += left_out or []
         faces += count if is_labelled else 0
     return faces, bad_rows
@@ -257,6 +263,45 @@ def _copy_rows(source: Path, target: Path, left_out: set[int]) -> None:
                 row += 1
 
 
+def _cut_out(table: Path, target: Path, left_out: list[BadRow] | None) -> int:
+    """Write the faces of a table that names its pictures in Kaggle's layout; how many there are."""
+    read = read_named_table(table, left_out)
+
+    def write(i: int, name: str) -> None:
+        picture = _find_picture(table, name)
+        file.write(row_of(_read_checked(picture, name, read.points_px[i]), read.points_px[i]) + "\n")
+
+    with target.open("w", encoding="utf-8") as file:
+        file.write(HEADER + "\n")
+        return len(_take_each(table, read, left_out, write))
+
+
+def _take_each(
+    table: Path, read: PointsTable, left_out: list[BadRow] | None, take: Callable[[int, str], None]
+) -> list[int]:
+    """The rows that `take` takes, by index and name of the picture; those that it refuses are left out.
+
+    Raises:
+        FkdError: a row is refused and `left_out` is None, or all are.
+    """
+    kept = []
+    for i, name in enumerate(steps(f"checking the pictures of {table.name}", read.names)):
+        try:
+            take(i, name)
+        except FkdError as error:
+            bad = BadRow.at(read.places[i], read.rows[i], str(error))
+            if left_out is None:
+                raise bad.error() from None
+            left_out.append(bad)
+        else:
+            kept.append(i)
+    if left_out:
+        left_out.sort(key=lambda bad: bad.row)
+    if not kept:
+        raise FkdError(f"{table.name} has no row that can be used; the first: {(left_out or [])[0].reason}")
+    return kept
+
+
 def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> tuple[int, list[BadRow]]:
     faces = 0
     bad_rows: list[BadRow] = []
@@ -267,50 +312,54 @@ def _store_points68(tables: list[_Table], ready: Path, skip_bad_rows: bool) -> t
         (ready / table.part).mkdir()
         left_out: list[BadRow] | None = [] if skip_bad_rows else None
         read = read_pts_files(table.pts, left_out) if table.pts else read_points_table(table.path, left_out)
-        kept: dict[str, int] = {}
-        for i, name in enumerate(steps(f"checking the pictures of {table.path.name}", read.names)):
-            try:
-                _take_picture(table.path, name, read.points_px[i], ready / table.part, kept, taken)
-                kept[_flat(name)] = i
-            except FkdError as error:
-                bad = BadRow.at(read.places[i], read.rows[i], str(error))
-                if left_out is None:
-                    raise bad.error() from None
-                left_out.append(bad)
-        left_out = sorted(left_out or [], key=lambda bad: bad.row)
-        if not kept:
-            raise FkdError(f"{table.path.name} has no row that can be used; the first: {left_out[0].reason}")
-        frame = pd.DataFrame(read.points_px[list(kept.values())].reshape(len(kept), -1), index=list(kept))
+        copy = partial(_copy_picture, table.path, read, ready / table.part, set(), taken)
+        kept = _take_each(table.path, read, left_out, copy)
+        names = [_flat(read.names[i]) for i in kept]
+        frame = pd.DataFrame(read.points_px[kept].reshape(len(kept), -1), index=names)
         frame.to_csv(ready / f"{table.part}_frames_keypoints.csv", encoding="utf-8")
-        faces, bad_rows = faces + len(kept), bad_rows + left_out
+        faces, bad_rows = faces + len(kept), bad_rows + (left_out or [])
     return faces, bad_rows
 
 
-def _take_picture(
-    table: Path, name: str, points_px: np.ndarray, target: Path, kept: dict[str, int], taken: dict[Path, Path]
+def _copy_picture(
+    table: Path, read: PointsTable, target: Path, copied: set[str], taken: dict[Path, Path], i: int, name: str
 ) -> None:
     """Check the picture of a row and copy it; `FkdError` says why it cannot be used.
 
-    `kept` has the rows of this table so far, by the names of their pictures, `taken` the tables by their pictures.
+    `copied` has the pictures of this table so far, `taken` the tables by their pictures.
     """
+    picture = _find_picture(table, name)
+    if _flat(name) in copied:
+        again = "a second face in it needs a copy of the picture under a name of its own"
+        raise FkdError(f"names the picture {name!r}, which an earlier row has: {again}.")
+    if (other := taken.setdefault(picture, table)) != table:
+        raise FkdError(f"names the picture {name!r}, which {other.name} has too: import one of these tables.")
+    _read_checked(picture, name, read.points_px[i])
+    shutil.copyfile(picture, target / _flat(name))
+    copied.add(_flat(name))
+
+
+def _find_picture(table: Path, name: str) -> Path:
+    """The picture that a row of a table names, in the table's folder or below it; `FkdError` where there is none."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name:
         raise FkdError(f"names the picture {name!r}, which leads out of its folder.")
-    if _flat(name) in kept:
-        again = "a second face in it needs a copy of the picture under a name of its own"
-        raise FkdError(f"names the picture {name!r}, which an earlier row has: {again}.")
     places = [table] if table.is_dir() else [table.parent / table.stem.removesuffix("_frames_keypoints"), table.parent]
     picture = next((place / path for place in places if (place / path).is_file()), None)
     if picture is None:
         raise FkdError(f"names the picture {name!r}, which is not there.")
-    if (other := taken.setdefault(picture, table)) != table:
-        raise FkdError(f"names the picture {name!r}, which {other.name} has too: import one of these tables.")
+    return picture
+
+
+def _read_checked(picture: Path, name: str, points_px: np.ndarray) -> np.ndarray:
+    """The picture of a row; `FkdError` where it cannot be read, or the points cannot be of a face in it."""
     if np.ptp(points_px[np.isfinite(points_px).all(axis=1)], axis=0).max() < _LEAST_FACE_PX:
         raise FkdError("has a face of hardly a pixel: coordinates are pixels of the picture, not shares of it.")
-    height, width = read_image(picture, name).shape[:2]
+    image_rgb_u8 = read_image(picture, name)
+    height, width = image_rgb_u8.shape[:2]
     if fault := far_outside(points_px, width, height):
         raise FkdError(fault)
-    shutil.copyfile(picture, target / _flat(name))
+    return image_rgb_u8
 
 
 def _flat(name: str) -> str:

@@ -91,7 +91,7 @@ def _dialog(first: str) -> None:
 def _own() -> None:
     st.caption(
         "A zip, or a CSV with its pictures, checked in full before anything is stored. 15 points: Kaggle's 30 columns "
-        "and `Image`. 68 points: a file name and 136 coordinates, x and y in turn, or, as in 300-W, a `.pts` file "
+        "and `Image`, or a column of file names. 68 points: a file name and 136 coordinates, x and y in turn, or, as in 300-W, a `.pts` file "
         "beside each picture; pictures in folders go into a zip."
     )
     files = st.file_uploader(
