@@ -23,6 +23,7 @@ from fkd.pipeline.detect import (
     suppress_overlaps,
     tight_from_haar,
 )
+from fkd.pipeline.search import FaceSearch
 
 FACE_CENTRE = np.array([222.0, 117.0])  # between the astronaut's cheeks
 
@@ -126,6 +127,28 @@ def test_a_closer_search_looks_at_large_pictures_in_their_own_pixels(astronaut_g
     large = cv2.resize(astronaut_gray_u8, None, fx=8, fy=8)
     spots = next(CloserSearch(HaarOptions())(large))
     assert (np.abs(centres(spots.tight_xyxy) - 8 * np.array([224.0, 115.0])) < 8 * 30).all(axis=1).any()
+
+
+def test_the_order_in_which_threads_answer_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = [(10, 10, 30, 30), (14, 10, 30, 30), (18, 10, 30, 30), (60, 40, 24, 24), (12, 12, 40, 40)]
+
+    class Threads:
+        """A cascade whose squares come in another order each time."""
+
+        rng = np.random.default_rng(0)
+
+        def detectMultiScale2(self, *_: object, **__: object) -> tuple[np.ndarray, np.ndarray]:
+            return self.rng.permutation(squares), np.ones(len(squares), np.int32)
+
+    monkeypatch.setattr("fkd.pipeline.detect.load_cascade", lambda name: Threads())
+    monkeypatch.setattr("fkd.pipeline.search.load_cascade", lambda name: Threads())
+    blank, search = np.zeros((100, 120), np.uint8), FaceSearch(0.2)
+    finders = (HaarDetector(HaarOptions(min_face=0.2)).find_tight, search.everywhere)
+    for find in finders:
+        first = find(blank)
+        assert len(first) == 2
+        for _ in range(10):
+            np.testing.assert_array_equal(find(blank), first)
 
 
 def test_an_opencv_without_cascades_is_told_with_the_remedy(

@@ -272,9 +272,7 @@ class TestPicturesOf15Points:
         cells = lines[4].split(",")
         lines[4] = ",".join([*cells[:15], "", "", *cells[17:]])  # an outer brow end, which tells the width
         files["faces.csv"] = "\n".join(lines)
-        with pytest.raises(
-            FkdError, match=r"line 3: names the picture 'none.png', which is not there; mend"
-        ):
+        with pytest.raises(FkdError, match=r"line 3: names the picture 'none.png', which is not there; mend"):
             take(zipped(files))
         done = take(zipped(files), skip_bad_rows=True)
         assert done.faces == 1

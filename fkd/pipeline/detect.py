@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -139,12 +139,9 @@ class HaarDetector:
     def _search(self, image_gray_u8: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, 4) boxes through the outer edges of their pixels, and (n,) how many hits agreed on each."""
         smallest = max(_WINDOW_PX, round(self.options.min_face * max(image_gray_u8.shape)))
-        found, neighbours = self._cascade().detectMultiScale2(
-            image_gray_u8, self.options.scale_factor, self.options.min_neighbors, minSize=(smallest, smallest)
-        )
-        xywh = np.asarray(found, np.float64).reshape(-1, 4)
-        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1) - 0.5
-        return boxes, np.asarray(neighbours, np.int64).reshape(-1)
+        factor, least = self.options.scale_factor, self.options.min_neighbors
+        edges, hits = squares_of(self._cascade(), image_gray_u8, factor, least, minSize=(smallest, smallest))
+        return edges - 0.5, hits
 
 
 class Spots(NamedTuple):
@@ -214,6 +211,21 @@ def load_cascade(name: str) -> cv2.CascadeClassifier:
             'install one that has: pip install "opencv-python-headless>=4.10,<5".'
         )
     return cascade
+
+
+def squares_of(
+    cascade: cv2.CascadeClassifier, image_gray_u8: np.ndarray, scale_factor: float, min_neighbors: int, **sizes: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 4) float64 outer edges x0, y0, x1, y1 of a cascade's squares, and (n,) how many hits agreed on each.
+
+    They come by size and then place: OpenCV's threads answer in any order, and of squares with as many hits the
+    first one silences the others.
+    """
+    found, hits = cascade.detectMultiScale2(image_gray_u8, scale_factor, min_neighbors, **sizes)
+    xywh = np.asarray(found, np.float64).reshape(-1, 4)
+    order = np.lexsort(xywh.T)
+    edges = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    return edges[order], np.asarray(hits, np.int64).reshape(-1)[order]
 
 
 def tight_from_haar(boxes_xyxy: np.ndarray, cascade: str) -> np.ndarray:

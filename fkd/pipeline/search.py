@@ -15,7 +15,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fkd.pipeline.detect import find_tilted, load_cascade, suppress_overlaps, tight_from_haar
+from fkd.pipeline.detect import find_tilted, load_cascade, squares_of, suppress_overlaps, tight_from_haar
 
 _WINDOW_PX = 24  # the cascade's smallest; a frame is scaled until its smallest face is as large
 _SCALE_FACTOR, _MIN_NEIGHBORS = 1.2, 1
@@ -102,15 +102,9 @@ class FaceSearch:
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
         smallest, largest = (round(window) for window in windows_px)
-        found, hits = self._cascade.detectMultiScale2(
-            cv2.resize(image_gray_u8, size, interpolation=method),
-            _SCALE_FACTOR,
-            _MIN_NEIGHBORS,
-            minSize=(smallest, smallest),
-            maxSize=(largest, largest),
-        )
-        xywh = np.asarray(found, np.float64).reshape(-1, 4)
-        edges = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)  # outer edges of pixels
+        scaled = cv2.resize(image_gray_u8, size, interpolation=method)
+        sizes = {"minSize": (smallest, smallest), "maxSize": (largest, largest)}
+        edges, hits = squares_of(self._cascade, scaled, _SCALE_FACTOR, _MIN_NEIGHBORS, **sizes)
         boxes = edges * np.array([width / size[0], height / size[1]] * 2) - 0.5
-        kept = suppress_overlaps(boxes, np.asarray(hits, np.float64).reshape(-1), _SAME_FACE_IOU)
+        kept = suppress_overlaps(boxes, hits, _SAME_FACE_IOU)
         return tight_from_haar(boxes[kept], self._name)

@@ -91,8 +91,8 @@ def _dialog(first: str) -> None:
 def _own() -> None:
     st.caption(
         "A zip, or a CSV with its pictures, checked in full before anything is stored. 15 points: Kaggle's 30 columns "
-        "and `Image`, or a column of file names. 68 points: a file name and 136 coordinates, x and y in turn, or, as in 300-W, a `.pts` file "
-        "beside each picture; pictures in folders go into a zip."
+        "and `Image`, or a column of file names. 68 points: a file name and 136 coordinates, x and y in turn, or, as "
+        "in 300-W, a `.pts` file beside each picture; pictures in folders go into a zip."
     )
     files = st.file_uploader(
         "Files", _SUFFIXES, accept_multiple_files=True, max_upload_size=_MOST_MB, key=_FILES, on_change=_suggest_name
