@@ -12,9 +12,8 @@ from fkd.data import load_dataset
 from fkd.data.splits import BY_FOLD
 from fkd.errors import FkdError, listed
 from fkd.evaluation.cards import write_card
-from fkd.evaluation.evaluate import evaluate, predict_mean_shape
+from fkd.evaluation.evaluate import evaluate, mean_shape_summary
 from fkd.export import export_onnx
-from fkd.metrics import summarise
 from fkd.paths import weights_root, written_aside
 from fkd.progress import report
 from fkd.training.config import TrainConfig
@@ -58,9 +57,8 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
         report(f"reading {data}", 0.0)
         dataset = load_dataset(data)
         outcome = evaluate(model, dataset)
-        mean_px, true_px = predict_mean_shape(model, dataset, outcome.rows), dataset.points_px[outcome.rows]
         card.metrics[data] = outcome.summary
-        floor[data] = {"mean_shape_nme": summarise(mean_px, true_px, dataset.schema)["nme"]}
+        floor[data] = {"mean_shape_nme": mean_shape_summary(model, dataset, outcome.rows)["nme"]}
     _put(card, model.network)
     write_card(name)
     return {data: summary | floor[data] for data, summary in card.metrics.items()}

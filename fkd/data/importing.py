@@ -24,7 +24,7 @@ import pandas as pd
 from fkd.data import SOURCES
 from fkd.data.archives import is_clutter, unpack
 from fkd.data.bad_rows import BadRow, far_outside
-from fkd.data.kaggle import COORDINATES, LOOKUP, kaggle_rows, open_csv, read_header
+from fkd.data.kaggle import COORDINATES, LONGEST_LINE, LOOKUP, kaggle_rows, open_csv, read_header
 from fkd.data.pictures15 import HEADER, names_pictures, read_named_table, row_of
 from fkd.data.points68 import FOLDER_MARK, PointsTable, read_points_table
 from fkd.data.pts import SUFFIX, read_pts_files
@@ -35,7 +35,6 @@ from fkd.progress import report, steps
 
 LAYOUTS = ("auto", "kaggle", "points68")
 _LAYOUT_OF = {"kaggle": "kaggle", "youtube_faces": "points68", "portraits68": "points68"}
-_LONGEST_LINE = 1 << 20
 _LEAST_FACE_PX = 3.0
 _FEWEST_COLUMNS = 100  # what has more is meant as a table of 68 points
 _ABANDONED_S = 24 * 3600.0
@@ -255,7 +254,7 @@ def _copy_rows(source: Path, target: Path, left_out: set[int]) -> None:
     with open_csv(source) as (file, size), target.open("wb") as copy:
         copy.write(file.readline())
         row = 0
-        while line := file.readline(_LONGEST_LINE):
+        while line := file.readline(LONGEST_LINE):
             if line.strip():
                 report(f"storing {source.name}", file.tell() / max(size, 1))
                 if row not in left_out:

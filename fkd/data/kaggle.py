@@ -35,7 +35,7 @@ LOOKUP = "IdLookupTable.csv"  # which coordinates of the unlabelled faces the co
 COORDINATES = tuple(f"{keypoint}_{axis}" for keypoint in KAGGLE15.keypoints for axis in "xy")
 _PIXELS = SIDE * SIDE
 _ROWS_AT_ONCE = 16  # their text stays in the processor's cache: twice as fast as 256
-_LONGEST_LINE = 1 << 20  # a row has some 40,000 characters; what is much longer is no row
+LONGEST_LINE = 1 << 20  # a row has some 40,000 characters; what is much longer is no row
 
 
 class _FaultError(Exception):
@@ -160,7 +160,7 @@ class _Columns:
 
 def read_header(file: IO[bytes]) -> tuple[str, list[str]]:
     """The delimiter and the column names of a CSV, whose first line is consumed."""
-    header = file.readline(_LONGEST_LINE).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
+    header = file.readline(LONGEST_LINE).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
     delimiter = ";" if header.count(";") > header.count(",") else ","
     return delimiter, [name.strip().strip('"') for name in header.split(delimiter)]
 
@@ -168,14 +168,19 @@ def read_header(file: IO[bytes]) -> tuple[str, list[str]]:
 def _columns(file: IO[bytes], path: Path, labelled: bool) -> _Columns:
     delimiter, names = read_header(file)
     wanted = COORDINATES if labelled else ()
-    for name in (*wanted, "Image"):
+    check_columns(names, (*wanted, "Image"), path)
+    number = names.index("ImageId") if "ImageId" in names else None
+    return _Columns(delimiter.encode(), len(names), [names.index(n) for n in wanted], names.index("Image"), number)
+
+
+def check_columns(names: list[str], wanted: tuple[str, ...], path: Path) -> None:
+    """`FkdError` where a header has not each of the wanted columns once."""
+    for name in wanted:
         if names.count(name) != 1:
             if name in names:
                 raise FkdError(f"{path.name} has the column {name!r} twice; keep one of them.")
             empty = ", with empty cells where it is not known" if name != "Image" else ""
             raise FkdError(f"{path.name} lacks the column {name!r}; add it{empty}.")
-    number = names.index("ImageId") if "ImageId" in names else None
-    return _Columns(delimiter.encode(), len(names), [names.index(n) for n in wanted], names.index("Image"), number)
 
 
 @dataclass(frozen=True)
@@ -219,10 +224,10 @@ def _parse_lines(lines: list[bytes], start: int, columns: _Columns) -> Rows:
 def _batches(file: IO[bytes], path: Path) -> Iterator[_Batch]:
     """Blank lines skipped, a few rows at a time."""
     batch, number = _Batch(0, [], []), 1
-    while line := file.readline(_LONGEST_LINE):
+    while line := file.readline(LONGEST_LINE):
         number += 1
-        if len(line) == _LONGEST_LINE:
-            raise FkdError(f"{path.name}, line {number}: more than {_LONGEST_LINE:,} characters; this is no face.")
+        if len(line) == LONGEST_LINE:
+            raise FkdError(f"{path.name}, line {number}: more than {LONGEST_LINE:,} characters; this is no face.")
         if line.strip():
             batch.texts.append(line)
             batch.lines.append(number)

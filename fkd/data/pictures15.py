@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fkd.crop import cut, has_tight_box, invert, tight_boxes_from_points, transform
-from fkd.data.bad_rows import BadRow, line_of
-from fkd.data.kaggle import COORDINATES, KAGGLE_FRAME, SIDE, open_csv, read_header
-from fkd.data.points68 import PointsTable, checked_points
+from fkd.data.bad_rows import BadRow
+from fkd.data.kaggle import COORDINATES, KAGGLE_FRAME, LONGEST_LINE, SIDE, check_columns, open_csv, read_header
+from fkd.data.points68 import PointsTable, checked_points, gather_rows
 from fkd.errors import FkdError
 from fkd.images import SUFFIXES, to_gray
 from fkd.schema import KAGGLE15
 
 HEADER = ",".join((*COORDINATES, "Image"))
-_LONGEST_LINE = 1 << 20
 
 
 def names_pictures(table: Path) -> bool:
     """Whether a cell of the first row of a table with a header is the name of a picture."""
     with open_csv(table) as (file, _):
         delimiter, _ = read_header(file)
-        first = file.readline(_LONGEST_LINE).decode("utf-8", "replace").split(delimiter)
+        first = file.readline(LONGEST_LINE).decode("utf-8", "replace").split(delimiter)
     return any(_is_picture(cell) for cell in first)
 
 
@@ -38,32 +38,12 @@ def read_named_table(table: Path, left_out: list[BadRow] | None = None) -> Point
     Raises:
         FkdError: not such a table, or a row that is no face and `left_out` is None.
     """
-    names, points, rows, places = [], [], [], []
     with open_csv(table) as (file, _):
         delimiter, header = read_header(file)
-        if absent := [name for name in COORDINATES if name not in header]:
-            unknown = "with empty cells where it is not known"
-            raise FkdError(f"{table.name} lacks the column {absent[0]!r}; add it, {unknown}.")
-        where = [header.index(name) for name in COORDINATES]
+        check_columns(header, COORDINATES, table)
         reader = csv.reader(io.TextIOWrapper(file, "utf-8", errors="replace", newline=""), delimiter=delimiter)
-        for row, cells in enumerate(filter(any, reader)):
-            place = line_of(table, 1 + reader.line_num)
-            try:
-                name = _picture_of(cells, len(header))
-                points.append(checked_points([cells[i].replace(",", ".") for i in where]))
-            except ValueError as error:
-                bad = BadRow.at(place, row, str(error))
-                if left_out is None:
-                    raise bad.error() from None
-                left_out.append(bad)
-            else:
-                names.append(name)
-                rows.append(row)
-                places.append(place)
-    if not names:
-        first = f"row that can be used; the first: {left_out[0].reason}" if left_out else "rows."
-        raise FkdError(f"{table.name} has no {first}")
-    return PointsTable(names, np.stack(points), rows, places)
+        lines = ((1 + reader.line_num, cells, delimiter == ";") for cells in reader if any(cells))
+        return gather_rows(table, lines, partial(_face_of, header), left_out)
 
 
 def row_of(image_rgb_u8: np.ndarray, points_px: np.ndarray) -> str:
@@ -82,14 +62,14 @@ def row_of(image_rgb_u8: np.ndarray, points_px: np.ndarray) -> str:
     return ",".join((*written, " ".join(map(str, crop.ravel().tolist()))))
 
 
-def _picture_of(cells: list[str], columns: int) -> str:
-    """The picture that a row names; `ValueError` for a row that is none."""
-    if len(cells) != columns:
-        raise ValueError(f"{len(cells)} columns instead of {columns}")
+def _face_of(header: list[str], cells: list[str], comma: bool) -> tuple[str, np.ndarray]:
+    """The picture and (15, 2) points of one row; `ValueError` says why it is no face."""
+    if len(cells) != len(header):
+        raise ValueError(f"{len(cells)} columns instead of {len(header)}")
     name = next((cell.strip() for cell in cells if _is_picture(cell)), None)
     if name is None:
         raise ValueError("no picture is named")
-    return name
+    return name, checked_points([cells[header.index(column)] for column in COORDINATES], comma)
 
 
 def _is_picture(cell: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def _parse(name: str, tables: list[Path]) -> Dataset:
 
 @dataclass(frozen=True)
 class PointsTable:
-    """What a table holds: file names and (n, 68, 2) float64 points in picture pixels, NaN where missing.
+    """What a table holds: file names and (n, k, 2) float64 points in picture pixels, NaN where missing.
 
     Attributes:
         rows: the number of each among the rows of the file.
@@ -135,17 +135,38 @@ def read_points_table(table: Path, left_out: list[BadRow] | None = None) -> Poin
     Raises:
         FkdError: not such a table, or a row that is no face and `left_out` is None.
     """
+    return gather_rows(table, _cells(table), _face_of, left_out)
+
+
+def gather_rows(
+    table: Path,
+    lines: Iterable[tuple[int, list[str], bool]],
+    face_of: Callable[[list[str], bool], tuple[str, np.ndarray]],
+    left_out: list[BadRow] | None,
+) -> PointsTable:
+    """The faces of a table's rows.
+
+    Args:
+        table: the file.
+        lines: of each row its line, its cells, and whether decimals may have commas.
+        face_of: the picture and the points that such cells tell; `ValueError` says why they tell no face.
+        left_out: takes the rows that are no face; without it the first one is an error.
+
+    Raises:
+        FkdError: no row is a face, or one is not and `left_out` is None.
+    """
     names, points, rows, places = [], [], [], []
-    for row, (line, cells, comma) in enumerate(_cells(table)):
+    for row, (line, cells, comma) in enumerate(lines):
         try:
-            points.append(_points_of(cells, comma))
+            name, points_px = face_of(cells, comma)
         except ValueError as error:
             bad = BadRow.at(line_of(table, line), row, str(error))
             if left_out is None:
                 raise bad.error() from None
             left_out.append(bad)
         else:
-            names.append(cells[0].strip())
+            names.append(name)
+            points.append(points_px)
             rows.append(row)
             places.append(line_of(table, line))
     if not names:
@@ -183,18 +204,19 @@ def _check_header(names: list[str], table: Path) -> None:
         raise FkdError(f"{table.name} begins with a face; it needs a first line that names the columns.")
 
 
-def _points_of(cells: list[str], comma: bool) -> np.ndarray:
-    """(68, 2) points of one row; `ValueError` says why it is no face."""
+def _face_of(cells: list[str], comma: bool) -> tuple[str, np.ndarray]:
+    """The picture and (68, 2) points of one row; `ValueError` says why it is no face."""
     if len(cells) != _COORDINATES + 1:
         raise ValueError(f"{len(cells)} columns instead of {_COORDINATES + 1}")
     if not cells[0].strip():
         raise ValueError("no picture is named")
-    return checked_points([cell.replace(",", ".") if comma else cell for cell in cells[1:]])
+    return cells[0].strip(), checked_points(cells[1:], comma)
 
 
-def checked_points(numbers: Sequence[str]) -> np.ndarray:
-    """(68, 2) float64 of 136 written numbers, NaN for those left blank; `ValueError` says why it is no face."""
+def checked_points(numbers: Sequence[str], comma: bool = False) -> np.ndarray:
+    """(k, 2) float64 of 2k written numbers, NaN for those left blank; `ValueError` says why it is no face."""
     try:
+        numbers = [number.replace(",", ".") for number in numbers] if comma else numbers
         points_px = np.array([float(number.strip() or "nan") for number in numbers]).reshape(-1, 2)
     except ValueError:
         raise ValueError("a coordinate is not a number") from None

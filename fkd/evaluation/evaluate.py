@@ -235,6 +235,11 @@ def predict_mean_shape(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -
     return transform(np.broadcast_to(mean_shape, (len(rows), *mean_shape.shape)), maps[rows])
 
 
+def mean_shape_summary(model: LoadedModel, dataset: Dataset, rows: np.ndarray) -> dict[str, Any]:
+    """The metrics of `predict_mean_shape` on the chosen rows."""
+    return summarise(predict_mean_shape(model, dataset, rows), dataset.points_px[rows], dataset.schema)
+
+
 def crop_maps(model: LoadedModel, faces: Dataset, box_error: BoxError = _NO_BOX_ERROR) -> np.ndarray:
     """(n, 2, 3) maps from the network's crop to the dataset's pictures.
 

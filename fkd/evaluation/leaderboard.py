@@ -246,13 +246,11 @@ def _measured(folder: RunFolder) -> dict[str, Any]:
 def _measure(model: Any, data: str) -> dict[str, Any]:
     """Metrics of weights on the held-out faces of one dataset, and the mean shape's on the same faces."""
     from fkd.data import load_dataset
-    from fkd.evaluation.evaluate import evaluate, predict_mean_shape
-    from fkd.metrics import summarise
+    from fkd.evaluation.evaluate import evaluate, mean_shape_summary
 
     dataset = load_dataset(data)
     outcome = evaluate(model, dataset, box_errors=False)
-    floor_px = predict_mean_shape(model, dataset, outcome.rows)
-    floor = summarise(floor_px, dataset.points_px[outcome.rows], dataset.schema)
+    floor = mean_shape_summary(model, dataset, outcome.rows)
     return {"metrics": outcome.summary, "mean_shape": {key: floor[key] for key in _FLOOR_METRICS}}
 
 

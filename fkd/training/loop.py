@@ -153,7 +153,8 @@ class Trainer:
 
     def begin(self, resume: bool) -> None:
         """Go on from the checkpoint where that is asked for and there is one, else start anew."""
-        if resume and self.run.checkpoint.exists():
+        anew = not (resume and self.run.checkpoint.exists())
+        if not anew:
             self.load_checkpoint()
         elif self.group.leads:
             self.run.cut_metrics(0)  # a run killed before its first checkpoint may have left a line
@@ -161,7 +162,7 @@ class Trainer:
                 self.run.log(self.start.sentence)
                 print(f"{self.run.name} {self.start.sentence}", flush=True)
         self.group.check()  # nobody writes before all have read
-        if self.start and self.start.is_whole and not self.run.checkpoint.exists():
+        if anew and self.start and self.start.is_whole:
             self._measure_start()
 
     def _measure_start(self) -> None:
