@@ -83,7 +83,9 @@ def test_a_start_is_resumed_from_and_not_measured_where_a_part_is_drawn(monkeypa
         with pytest.raises(KeyboardInterrupt):
             loop.train(CONFIG.with_settings(["data=unlike", "start_from=run:first"]), run)
     assert (run.path / "metrics.jsonl").read_bytes() == lines[0]
-    loop.train(CONFIG.with_settings(["data=unlike", "start_from=run:first"]), run, resume=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Trainer, "_measure_start", lambda self: pytest.fail("measured a second time"))
+        loop.train(CONFIG.with_settings(["data=unlike", "start_from=run:first"]), run, resume=True)
     assert [line["validation_nme"] for line in run.read_epochs()] == [line["validation_nme"] for line in whole]
     part = train("part", "data=unlike", "input_size=48", "start_from=run:first")
     assert [line["epoch"] for line in part.read_epochs()] == [1]
