@@ -95,5 +95,5 @@ DISTURBANCES: dict[str, Disturbance] = {
     "bright": Disturbance("Brightness", "times as bright", 1, 4, 2, _brightness),
     "turn": Disturbance("Tilt", "degrees", -90, 90, 30, _turn),
     "cover": Disturbance("Covered part", "% of the face", 2, 80, 25, _cover),
-    "coarse": Disturbance("Lower resolution", "times fewer pixels a side", 1, 8, 2, _coarsen),
+    "coarse": Disturbance("Resolution", "times coarser", 1, 8, 2, _coarsen),
 }

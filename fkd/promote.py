@@ -41,8 +41,8 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
         replace: weights of that name may be replaced.
 
     Returns:
-        The metrics of each dataset that they were trained on, by its name, with `mean_shape_nme`, what the mean shape
-        would have on the same faces.
+        The metrics of each dataset that they were trained on, by its name, with `mean_shape_nme` and
+        `mean_shape_rmse_px`, what the mean shape would have on the same faces.
 
     Raises:
         FkdError: there are no weights yet, or what `check_name` and `evaluate` raise.
@@ -52,16 +52,15 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     _check_held_out(folder)
     model = load_torch_model(f"{RUN_PREFIX}{folder.name}")
     card = dataclasses.replace(model.card, name=name, training={**model.card.training, "run": folder.name})
-    floor = {}
     for data in card.trained_on:
         report(f"reading {data}", 0.0)
         dataset = load_dataset(data)
         outcome = evaluate(model, dataset)
-        card.metrics[data] = outcome.summary
-        floor[data] = {"mean_shape_nme": mean_shape_summary(model, dataset, outcome.rows)["nme"]}
+        floor = mean_shape_summary(model, dataset, outcome.rows)
+        card.metrics[data] = outcome.summary | {f"mean_shape_{key}": floor[key] for key in ("nme", "rmse_px")}
     _put(card, model.network)
     write_card(name)
-    return {data: summary | floor[data] for data, summary in card.metrics.items()}
+    return card.metrics
 
 
 def warning(metrics: dict[str, Any]) -> str:
@@ -73,7 +72,7 @@ def warning(metrics: dict[str, Any]) -> str:
     ]
     if not unskilled:
         return ""
-    return f"They are no better than the same points for every face on {listed(unskilled)}; train longer."
+    return f"They are no better than the same points for every face would be on {listed(unskilled)}; train longer."
 
 
 def _check_held_out(folder: RunFolder) -> None:

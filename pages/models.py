@@ -18,7 +18,7 @@ else:
     st.info("There are no results yet: `python -m fkd leaderboard --add RUN` measures a run.")
 
 st.subheader("In detail", anchor=False)
-choices = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+choices = st.container(horizontal=True, vertical_alignment="top", gap="medium")
 with choices:
     weights = details.choose_weights(shown)
 if weights is None:

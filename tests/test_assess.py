@@ -31,7 +31,7 @@ from fkd.evaluation.cards import data_terms, disturbance_rows, picture_path, ren
 from fkd.evaluation.evaluate import evaluate, true_boxes
 from fkd.evaluation.folds import FoldErrors, write_folds
 from fkd.evaluation.leaderboard import add_result, add_times, config_hash, read_result
-from fkd.evaluation.standing import cumulative, standing
+from fkd.evaluation.standing import cumulative, held_out, hold_out_the_same, standing
 from fkd.metrics import FaceErrors, eye_distances_px
 from fkd.models import create_model
 from fkd.schema import KAGGLE15
@@ -264,7 +264,10 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     assert (of.folds, of.faces) == (5, n)
     assert of.mean["nme"] == pytest.approx(4.6, abs=0.01) and of.deviation["nme"] == pytest.approx(0.548, abs=0.01)
     assert of.mean["nme_by_keypoint"]["nose_tip"] == pytest.approx(4.6, abs=0.01)
+    alone = held_out("tiny")["drawn"]  # in the same table as the folds
+    assert (alone.folds, alone.mean) == (1, planted().data["drawn"]["true"])
     card = render_card("tiny")
+    assert f"| held out | {alone.faces} | {alone.mean['nme']:.2f} |" in card
     assert "4.60 ± 0.55" in card and "over 5 folds" in card and "no deviation" not in card
     errors.errors_px[folds > 2] = np.nan
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about | {"runs": {"0": "", "1": "", "2": ""}}))
@@ -273,6 +276,18 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     about["config"] = config | {"epochs": 99}
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about))
     assert standing("tiny")["drawn"].folds == 1  # of other settings than these weights
+
+
+def test_weights_of_other_splits_hold_other_faces_out(places: Path) -> None:
+    path = save(places)
+    for name, changes in (("same", {"epochs": 9}), ("other", {"fold": 1}), ("unknown", None)):
+        card = read_card(path)
+        config = {} if changes is None else card.training["config"] | changes
+        training = card.training | {"config": config}
+        renamed = dataclasses.replace(card, name=name, training=training)
+        save_weights(path.with_name(f"{name}.safetensors"), load_torch_model(path).network, renamed)
+    assert hold_out_the_same("tiny", "same") and not hold_out_the_same("tiny", "other")
+    assert hold_out_the_same("unknown", "unknown") and not hold_out_the_same("tiny", "unknown")
 
 
 def test_figures_of_other_weights_are_not_told(places: Path) -> None:

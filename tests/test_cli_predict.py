@@ -110,9 +110,7 @@ def test_boxes_without_a_face_and_of_other_photos_are_told(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     boxes, out = tmp_path / "boxes.csv", tmp_path / "out.jsonl"
-    boxes.write_text(
-        f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\nastronaut.png,5000,5000,5100,5100\nb.png,1,2,3,4\n"
-    )
+    boxes.write_text(f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\nastronaut.png,400,20,480,100\nb.png,1,2,3,4\n")
     assert predict(photos / "astronaut.png", "--out", out, "--boxes", boxes) == 0
     told = capsys.readouterr().err
     assert "Hardly a face is seen in a box of" in told and "see that it is in pixels" in told
@@ -121,6 +119,17 @@ def test_boxes_without_a_face_and_of_other_photos_are_told(
     assert predict(photos / "astronaut.png", "--out", out, "--boxes", boxes) == 0
     told = capsys.readouterr().err
     assert "Hardly" not in told and "not given here" not in told
+
+
+@pytest.mark.parametrize("box", ["600,20,700,120", "20,-90,120,0"])
+def test_a_box_beside_its_photo_is_told_with_the_photos_size(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], box: str
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(f"image,x0,y0,x1,y1\nastronaut.png,{TIGHT_BOX}\nastronaut.png,{box}\n")
+    assert predict(photos / "astronaut.png", "--weights", weights, "--boxes", boxes) == 1
+    told = capsys.readouterr().err
+    assert f"The box {box} lies outside" in told and "which has 512x512 pixels" in told
 
 
 def test_boxes_may_be_a_table_of_points_which_repeats_them(photos: Path, weights: str, tmp_path: Path) -> None:

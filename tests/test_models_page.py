@@ -8,9 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fkd.evaluation.leaderboard import read_results
-from fkd.evaluation.standing import standing
+from fkd.evaluation.standing import held_out, standing
 from fkd.paths import PROJECT_ROOT
-from fkd.ui.models import board, worst
+from fkd.ui.models import board, figures, worst
 from fkd.weights import list_weights, read_card
 
 ON_TWO, OTHER = "ibug68", "kaggle15"
@@ -91,6 +91,18 @@ def test_weights_that_no_result_is_of_are_named_with_the_way_in(app: AppTest, mo
 
 def test_it_is_said_how_the_faces_of_the_figures_were_seen(app: AppTest) -> None:
     app.run()
-    for weights, told in ((ON_TWO, "in true boxes."), (OTHER, "as whole pictures.")):
+    for weights, told in ((ON_TWO, "in true boxes"), (OTHER, "as whole pictures")):
         app.selectbox[0].set_value(weights).run()
-        assert [caption.value for caption in app.caption if caption.value.endswith(f"faces, {told}")]
+        assert [caption.value for caption in app.caption if f"faces {told}" in caption.value]
+
+
+def test_curves_over_each_other_are_of_the_same_faces(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = {}, figures.cumulative_figure
+    monkeypatch.setattr(figures, "cumulative_figure", lambda curves, chosen: draw(drawn.setdefault(0, curves), chosen))
+    first, _ = standing(ON_TWO)
+    assert standing(ON_TWO)[first].folds > 1  # of which the headline figures are
+    app.run()
+    assert drawn[0] == {
+        name: of[first].curve for name in list_weights() if first in (of := held_out(name)) and of[first].curve
+    }
+    assert len(drawn[0]) > 1 and len({held_out(name)[first].faces for name in drawn[0]}) == 1

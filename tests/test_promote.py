@@ -43,7 +43,9 @@ def test_weights_that_have_learnt_nothing_are_promoted_with_a_warning(
 ) -> None:
     assert main(["promote", "mine", "--name", "best"]) == 0
     nme = read_card("best").metrics["drawn"]["nme"]
-    assert f"no better than the same points for every face on drawn (NME {nme:.2f} %" in capsys.readouterr().err
+    told = f"no better than the same points for every face would be on drawn (NME {nme:.2f} %"
+    assert told in capsys.readouterr().err
+    assert "**these weights do not beat** the constant mean shape" in (weights / "best.md").read_text("utf-8")
     assert not warning({"drawn": {"nme": nme, "mean_shape_nme": nme + 1}})
 
 

@@ -103,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from fkd.pipeline.track import TrackOptions
     from fkd.weights import RUNTIMES
 
+    parser.usage = "%(prog)s INPUT [INPUT ...] [options, of which --help tells]"  # they would fill a screen
     parser.epilog = _EPILOG
     parser.add_argument("inputs", nargs="+", metavar="INPUT", type=Path, help="photos, videos, or folders of them")
     parser.add_argument(
@@ -229,7 +230,8 @@ def read_boxes(path: Path) -> dict[str, list[tuple[float, ...]]]:
                 if box not in of_image:
                     of_image.append(box)
     except (OSError, csv.Error) as error:
-        raise FkdError(f"The boxes {path} cannot be read ({error}); give a CSV file.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise FkdError(f"The boxes {path} cannot be read ({reason}); give a CSV file.") from None
     except UnicodeDecodeError:
         raise FkdError(f"The boxes {path} are no CSV; write them as one, with {','.join(_BOX_COLUMNS)}.") from None
     return boxes
@@ -325,6 +327,8 @@ def _predict_photo(work: _Work, item: Input, writer: Writer, drawing: Path | Non
         given = np.array(work.boxes[key])
         tally.used_boxes.add(key)
     image_rgb_u8 = read_image(item.path)
+    if given is not None:
+        _check_inside(given, item.path, *image_rgb_u8.shape[1::-1])
     result, (height, width) = work.pipeline.run(image_rgb_u8, given), image_rgb_u8.shape[:2]
     photo = PhotoFaces(str(item.path), width, height, tuple(result.faces))
     writer.write(photo)
@@ -336,6 +340,14 @@ def _predict_photo(work: _Work, item: Input, writer: Writer, drawing: Path | Non
         tally.doubtful[str(item.path)] = least
     if drawing is not None:
         _save_png(drawing, draw_faces(image_rgb_u8, photo.faces, work.pipeline.model.card.schema))
+
+
+def _check_inside(boxes_xyxy: np.ndarray, photo: Path, width: int, height: int) -> None:
+    """`FkdError` for the first box that shares nothing with its photo."""
+    outside = (boxes_xyxy[:, 2:] <= 0).any(axis=1) | (boxes_xyxy[:, :2] >= (width, height)).any(axis=1)
+    if outside.any():
+        box = ",".join(f"{side:g}" for side in boxes_xyxy[outside.argmax()])
+        raise FkdError(f"The box {box} lies outside {photo}, which has {width}x{height} pixels; give it in these.")
 
 
 def _predict_video(

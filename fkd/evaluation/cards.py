@@ -16,8 +16,8 @@ from fkd.data.kaggle import SIDE
 from fkd.data.splits import BY_FOLD, FOLDS
 from fkd.disturb import DISTURBANCES, Disturbance
 from fkd.evaluation.assessment import Assessment, find_assessment, measure_command
-from fkd.evaluation.leaderboard import Row, rows_of, train_command
-from fkd.evaluation.standing import Standing, standing
+from fkd.evaluation.leaderboard import against_floor, rows_of, train_command
+from fkd.evaluation.standing import Standing, held_out, standing
 from fkd.models import MODELS
 from fkd.paths import written_aside
 from fkd.schema import KAGGLE15, Schema
@@ -34,7 +34,7 @@ DATA_TERMS = {
     "synthetic68": "synthetic faces drawn by fkd: no restriction",
 }
 _KEYPOINTS_IN_A_ROW = 3
-_TEXTS = ("", "boxes", "keypoint")  # heads of columns without numbers
+_TEXTS = ("", "boxes", "folds", "keypoint")  # heads of columns without numbers
 _SEEN_FAILING = (
     "Of real faces, the worst are seen from the side, have closed eyes, mouths open in the dark, headphones, or hands "
     "before them. The detector misses some profiles and tilted heads before the network sees them."
@@ -65,7 +65,7 @@ def render_card(name_or_path: str | Path, pictures: bool = True) -> str:
     ]
     reached = standing(name_or_path)
     if reached:
-        parts += _accuracy(card, reached, found)
+        parts += _accuracy(card, reached, held_out(name_or_path), found)
     if found is not None:
         parts += [_disturbances(card, found), _scores(card, found), _speed(found), _failures(card, found, pictures)]
     elif reached:
@@ -160,21 +160,23 @@ def _by_this_training(card: Card) -> str:
     return f" in this training; the weights that it started from, `{start['weights']}`, may have seen them elsewhere"
 
 
-def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None) -> list[list[str]]:
+def _accuracy(
+    card: Card, reached: dict[str, Standing], alone: dict[str, Standing], found: Assessment | None
+) -> list[list[str]]:
     """Overall figures, then NME by group and by keypoint."""
     folds = max(of.folds for of in reached.values())
     which = f"{folds} folds" if folds == FOLDS else f"{folds} of {FOLDS} folds, the others not being measured yet"
     several = (
         f"Mean ± standard deviation over {which}: each face was predicted by a network trained without its "
-        f"{_GROUPS}. These weights are the network of the fold that they hold out. The "
-        "detector's boxes were measured on that fold."
+        f"{_GROUPS}. These weights are the network of the fold that they hold out, on which they were measured by "
+        "themselves too."
     )
     single = (
         f"Measured on {_held_out(card)}, which was held out: no face of it was trained on or watched"
         f"{_by_this_training(card)}. Five folds of these weights are not stored, so there is no deviation over folds."
     )
-    rows = [row for data, of in reached.items() for row in _rows_of(data, of, card, found)]
-    heads = ["data", "boxes", "faces", *(head for head, _ in _COLUMNS.values())]
+    rows = [row for data in reached for row in _rows_of(data, reached[data], alone[data], card, found)]
+    heads = ["data", "boxes", "folds", "faces", *(head for head, _ in _COLUMNS.values())]
     whole = card.schema is KAGGLE15  # whose pictures show a face each, and are all of one size
     frame = f"in pixels of the {SIDE}x{SIDE} pictures" if whole else f"with the face scaled to {SIDE} px"
     boxes = (
@@ -182,13 +184,14 @@ def _accuracy(card: Card, reached: dict[str, Standing], found: Assessment | None
         if card.takes_whole_picture
         else "True boxes lie round the labelled points, and so tell where these end"
     )
+    detectors = "; the detector's are those of photos, and faces that it misses are left out" if found else ""
     explained = (
         "NME is the mean point error in percent of the distance of the outer eye corners; FR@8 the share of faces "
         f"above 8 %; AUC@8 the area under the cumulative error curve up to 8 %; RMSE is over all coordinates, {frame}. "
-        f"{boxes}; the detector's are those of photos, and faces that it misses are left out."
+        f"{boxes}{detectors}."
     )
     parts = [["## Accuracy", "", several if folds > 1 else single], _table(heads, rows), [explained]]
-    if against := [_against_mean_shape(row) for row in rows_of(card)]:
+    if against := _against_mean_shape(card):
         parts.append([" ".join(against)])
     growth = {data: card.metrics[data].get("box_error_growth") for data in reached if data in card.metrics}
     told = ", ".join(f"{value:+.1f} % on {data}" for data, value in growth.items() if value is not None)
@@ -217,21 +220,41 @@ _VERDICTS = {
 }
 
 
-def _against_mean_shape(row: Row) -> str:
-    return (
-        f"On {row.data}, {_VERDICTS[row.verdict]} the constant mean shape of the training faces, whose NME on the "
-        f"held-out ones is {row.mean_shape_nme:.2f} %, and its RMSE {row.mean_shape_rmse_px:.2f} px."
-    )
+def _against_mean_shape(card: Card) -> list[str]:
+    """A sentence for each dataset: of the table of results, or of what was measured when they were promoted."""
+    floors = {
+        data: (against_floor(card.model, metrics, floor), floor)
+        for data, metrics in card.metrics.items()
+        if (floor := {key: metrics.get(f"mean_shape_{key}") for key in ("nme", "rmse_px")})["nme"] is not None
+    }
+    for row in rows_of(card):
+        floors[row.data] = row.verdict, {"nme": row.mean_shape_nme, "rmse_px": row.mean_shape_rmse_px}
+    return [
+        f"On {data}, {_VERDICTS[verdict]} the constant mean shape of the training faces, whose NME on the held-out "
+        f"ones is {floor['nme']:.2f} %, and its RMSE {floor['rmse_px']:.2f} px."
+        for data, (verdict, floor) in floors.items()
+    ]
 
 
-def _rows_of(data: str, of: Standing, card: Card, found: Assessment | None) -> list[list[str]]:
-    true = [_figure(of, key, form) for key, (_, form) in _COLUMNS.items()]
-    rows = [[data, "none: whole picture" if card.takes_whole_picture else "true", f"{of.faces:,}", *true]]
+def _rows_of(data: str, of: Standing, alone: Standing, card: Card, found: Assessment | None) -> list[list[str]]:
+    boxes = "none: whole picture" if card.takes_whole_picture else "true"
+    rows = [[data, boxes, _which_folds(which), f"{which.faces:,}", *_figures(which)] for which in (of, alone)]
+    if of.folds == 1:
+        del rows[1]
     if found is not None and data in found.data:
         detect = found.data[data]["detect"]
         cells = [form.format(detect[key]) for key, (_, form) in _COLUMNS.items()]
-        rows.append([data, f"detector's ({detect['found']:.1f} % found)", f"{detect['faces']:,}", *cells])
+        by_detector = f"detector's ({detect['found']:.1f} % found)"
+        rows.append([data, by_detector, _which_folds(alone), f"{detect['faces']:,}", *cells])
     return rows
+
+
+def _which_folds(of: Standing) -> str:
+    return str(of.folds) if of.folds > 1 else "held out"
+
+
+def _figures(of: Standing) -> list[str]:
+    return [_figure(of, key, form) for key, (_, form) in _COLUMNS.items()]
 
 
 def _figure(of: Standing, key: str, form: str) -> str:

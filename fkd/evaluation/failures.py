@@ -80,7 +80,7 @@ class Failure:
 
     def told(self) -> dict[str, Any]:
         """What is stored of it."""
-        return {"condition": self.condition, "nme": round(self.nme, 2), "worst": round(self.worst, 2)}
+        return {"condition": self.condition, "nme": round(self.nme, 4), "worst": round(self.worst, 4)}
 
 
 def find_failures(model: LoadedModel) -> list[Failure]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fkd.training.run import RunFolder
     from fkd.weights import Card
 
-FLOOR_MODEL = "mean_shape"
+FLOOR_MODEL, IS_FLOOR = "mean_shape", "the floor"
 _KEPT_COLUMNS = ("epoch", "learning_rate")  # and all that begin with train_ or validation_
 _FLOOR_METRICS = ("rmse_px", "nme", "fr8", "argmax_accuracy")
 
@@ -142,13 +142,14 @@ def _rows(stored: dict[str, Any], shipped: dict[tuple[str, str], str]) -> list[R
         metrics, floor = measured["metrics"], measured["mean_shape"]
         figures = {key: metrics[key] for key in ("faces", "rmse_px", "nme", "fr8", "argmax_accuracy")}
         figures |= {f"mean_shape_{key}": floor[key] for key in ("rmse_px", "nme", "argmax_accuracy")}
-        rows.append(Row(data=data, verdict=_verdict(stored["model"], metrics, floor), **same, **figures))
+        rows.append(Row(data=data, verdict=against_floor(stored["model"], metrics, floor), **same, **figures))
     return rows
 
 
-def _verdict(model: str, metrics: dict[str, Any], floor: dict[str, Any]) -> str:
+def against_floor(model: str, metrics: dict[str, Any], floor: dict[str, Any]) -> str:
+    """`beaten`, `not beaten` or `the floor`: a kind of network and its metrics against those of the mean shape."""
     if model == FLOOR_MODEL:
-        return "the floor"
+        return IS_FLOOR
     return "beaten" if all(metrics[key] < floor[key] for key in ("rmse_px", "nme")) else "not beaten"
 
 
@@ -330,7 +331,8 @@ _NUMBERS_FROM = "faces"
 
 def _cells(row: Row) -> list[str]:
     figures = [form.format(getattr(row, key)) for key, (_, form) in _COLUMNS.items()]
-    return [*figures, f"{row.mean_shape_rmse_px:.2f} px: {row.verdict}"]
+    of_mean_shape = row.verdict if row.verdict == IS_FLOOR else f"{row.mean_shape_rmse_px:.2f} px: {row.verdict}"
+    return [*figures, of_mean_shape]
 
 
 _HEADS = [head for head, _ in _COLUMNS.values()] + ["mean shape"]

@@ -2,6 +2,7 @@
 
     of = standing("ibug68")["youtube_faces"]
     of.mean["nme"], of.deviation["nme"], of.folds
+    held_out("ibug68")["youtube_faces"].mean["nme"]  # on the held-out fold alone, as every other weights'
 
 Read from what is stored alone: no face is looked at.
 """
@@ -16,6 +17,8 @@ import numpy as np
 
 from fkd.evaluation.assessment import CURVE_NME, Assessment, find_assessment
 from fkd.evaluation.folds import FoldErrors, find_folds, mean_and_deviation
+from fkd.training.config import TrainConfig
+from fkd.training.start import deciding_settings
 from fkd.weights import read_card
 
 _TABLES = ("nme_by_group", "nme_by_keypoint")
@@ -30,7 +33,8 @@ class Standing:
         folds: how many folds they are of: 1 for the held-out one.
         mean: the metrics of `fkd.metrics.summarise`, for several folds their mean.
         deviation: their sample standard deviation over folds; empty for a single one.
-        curve: percentage of faces up to each NME of `CURVE_NME`; empty where only the header is known.
+        curve: of the held-out fold, the percentage of faces up to each NME of `CURVE_NME`; empty for several folds,
+            and where only the header is known.
     """
 
     faces: int
@@ -42,10 +46,15 @@ class Standing:
 
 def standing(name_or_path: str | Path) -> dict[str, Standing]:
     """By dataset; from the weights' header alone where nothing else is stored of them."""
-    card, found = read_card(name_or_path), find_assessment(str(name_or_path))
     folds = find_folds(name_or_path)
     if folds is not None:
         return {data: _over_folds(folds, data) for data in folds.about["data"]}
+    return held_out(name_or_path)
+
+
+def held_out(name_or_path: str | Path) -> dict[str, Standing]:
+    """By dataset, on the faces that the weights hold out: with the same split the same faces for all weights."""
+    card, found = read_card(name_or_path), find_assessment(str(name_or_path))
     return {data: _of_one(data, metrics, found) for data, metrics in card.metrics.items()}
 
 
@@ -63,8 +72,14 @@ def _over_folds(found: FoldErrors, data: str) -> Standing:
         parts = {part: mean_and_deviation([fold[table][part] for fold in folds]) for part in folds[0][table]}
         mean[table], deviation[table] = _parted(parts)
     here = (found.sources == found.about["data"].index(data)) & found.errors.complete
-    curve = cumulative(100 * found.errors.subset(here).nme)
-    return Standing(int(here.sum()), len(folds), mean, deviation, curve)
+    return Standing(int(here.sum()), len(folds), mean, deviation, [])
+
+
+def hold_out_the_same(first: str, second: str) -> bool:
+    """Whether two weights were trained with the same split, so that their held-out faces are the same."""
+    made = [read_card(name).training.get("config", {}) for name in (first, second)]
+    one, other = map(TrainConfig.from_dict, made)
+    return first == second or (all(made) and all(getattr(one, n) == getattr(other, n) for n in deciding_settings(one)))
 
 
 def cumulative(nme: np.ndarray) -> list[float]:

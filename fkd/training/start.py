@@ -101,7 +101,7 @@ def trained_with(training: dict[str, Any]) -> Iterator[TrainConfig]:
         training = training.get("start", {}).get("training", {})
 
 
-def _deciding(known: TrainConfig) -> list[str]:
+def deciding_settings(known: TrainConfig) -> list[str]:
     """The settings that decided which faces were held out: of a drawn split also the data that it was drawn from."""
     rules = {item.name: item.metadata["only"] for item in dataclasses.fields(known)}
     split = [name for name in SECTIONS["Split"] if not rules[name] or getattr(known, rules[name][0]) in rules[name][1]]
@@ -110,7 +110,7 @@ def _deciding(known: TrainConfig) -> list[str]:
 
 def _check_split(known: TrainConfig, config: TrainConfig) -> None:
     shared = sorted(set(known.data.split("+")) & set(config.data.split("+")))
-    differing = [name for name in _deciding(known) if getattr(known, name) != getattr(config, name)]
+    differing = [name for name in deciding_settings(known) if getattr(known, name) != getattr(config, name)]
     if differing == ["fold"] and config.fold < 0:  # holds out nothing, and watches the faces that these watched too
         return
     if shared and differing:

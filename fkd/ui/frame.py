@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 ICON = str(Path(__file__).with_name("icon.svg"))
 LOGO = str(Path(__file__).with_name("logo.svg"))
 
+# What figures and tables offer in their corners is always shown where nothing can hover, and on a phone lies over
+# legends and buttons there.
+_PHONE_STYLE = """<style>@media (hover: none) and (max-width: 640px) {
+  .modebar-container, [data-testid="stElementToolbar"] { display: none !important; }
+}</style>"""
 _FRAMED = "frame.is_up"
 _WANTED = "frame.wanted_page"
 _LAST_RUN = "frame.last_run"
@@ -97,6 +102,7 @@ def enter(page_file: str) -> None:
     if not st.session_state.get(_FRAMED):
         st.session_state[_WANTED] = page_file
         _switch("app.py")
+    st.html(_PHONE_STYLE)
     kept.enter(page_file)
 
 

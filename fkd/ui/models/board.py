@@ -20,7 +20,7 @@ _COLUMNS = {
     "rmse_px": st.column_config.NumberColumn("RMSE, px", format="%.2f", help="Of a face scaled to 96 pixels."),
     "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
     "milliseconds": st.column_config.NumberColumn(
-        "ms a face", format="%.2f", help="Processor time of one crop with torch on one thread."
+        "ms, torch", format="%.2f", help="Processor time of one crop on one thread; cards tell onnxruntime's too."
     ),
     "fr8": st.column_config.NumberColumn("FR@8, %", format="%.2f", help="Share of faces with an NME above 8 %."),
     "argmax_accuracy": st.column_config.NumberColumn(

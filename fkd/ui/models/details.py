@@ -11,7 +11,7 @@ import streamlit as st
 from fkd.errors import FkdError
 from fkd.evaluation.assessment import Assessment, find_assessment, measure_command
 from fkd.evaluation.cards import disturbance_rows, picture_path, render_card
-from fkd.evaluation.standing import Standing, standing
+from fkd.evaluation.standing import Standing, held_out, hold_out_the_same, standing
 from fkd.schema import Schema
 from fkd.ui.models import board, figures
 from fkd.ui.plots import bar_for
@@ -59,9 +59,12 @@ def choose_data(weights: str, reached: dict[str, Standing], shown: str) -> str:
 
 def show_figures(weights: str, of: Standing) -> None:
     """The headline figures of weights on one dataset."""
-    told = f"{of.folds} folds, {of.faces:,} faces" if of.folds > 1 else f"the held-out fold, {of.faces:,} faces"
     seen = "as whole pictures" if read_card(weights).takes_whole_picture else "in true boxes"
-    st.caption(f"On {told}, {seen}.")
+    if of.folds > 1:
+        told = f"Over {of.folds} folds, {of.faces:,} faces {seen}, each predicted by a network that has not seen it"
+        st.caption(f"{told}, as are the errors of keypoints. All else here is of the held-out fold alone.")
+    else:
+        st.caption(f"On the held-out fold, {of.faces:,} faces {seen}.")
     with st.container(horizontal=True):
         for key, label, form in (
             ("nme", "NME", "{:.2f} %"),
@@ -74,12 +77,13 @@ def show_figures(weights: str, of: Standing) -> None:
 
 
 def show_curves(weights: str, schema: Schema, data: str) -> None:
-    """Cumulative error curves of all weights that were measured on the dataset."""
+    """Cumulative error curves of all weights that hold the same faces of the dataset out, on these faces."""
     st.subheader("Cumulative error", anchor=False)
-    curves = {}
+    curves: dict[str, list[float]] = {}
     for name in list_weights():
         try:
-            if read_card(name).schema is schema and (of := standing(name).get(data)) and of.curve:
+            measured = read_card(name).schema is schema and hold_out_the_same(name, weights)
+            if measured and (of := held_out(name).get(data)) and of.curve:
                 curves[name] = of.curve
         except FkdError:  # damaged results of others are no reason to show nothing
             continue
@@ -88,6 +92,7 @@ def show_curves(weights: str, schema: Schema, data: str) -> None:
         return
     figure = figures.cumulative_figure(curves, weights)
     st.plotly_chart(figure, key="curves", config=bar_for("cumulative_error"), alt="Cumulative error curves")
+    st.caption(f"On the {held_out(weights)[data].faces:,} held-out faces, the same for all of these weights.")
 
 
 def show_keypoints(schema: Schema, of: Standing, found: Assessment) -> None:
@@ -155,6 +160,6 @@ def show_card(weights: str) -> None:
     card = st.expander("Card of these weights", on_change="rerun")
     if card.open:
         with card:
+            st.markdown(render_card(weights, pictures=False))
             if find_assessment(weights) is not None and picture_path(weights).is_file():  # else it is of others
                 st.image(str(picture_path(weights)), caption="Known failures, on synthetic faces")
-            st.markdown(render_card(weights, pictures=False))
