@@ -141,7 +141,7 @@ def crop_figure(analysis: Analysis, index: int, schema: Schema) -> go.Figure:
 
 def _shortened(name: str) -> str:
     """A file's name for a narrow button; its beginning tells photos of one camera apart less than its end."""
-    return name if len(name) <= _NAME_LENGTH else f"…{name[1 - _NAME_LENGTH :]}"
+    return name if len(name) <= _NAME_LENGTH else f"…\u2060{name[1 - _NAME_LENGTH :]}"  # no break after the dots
 
 
 def _thumbnail(image_rgb_u8: np.ndarray) -> np.ndarray:
