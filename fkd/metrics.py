@@ -33,9 +33,9 @@ def rmse_px(predicted_px: np.ndarray, true_px: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean((predicted_px - true_px) ** 2)))
 
 
-def auc(face_errors: np.ndarray, limit: float = FAILURE) -> float:
-    """Area under the cumulative error curve up to `limit`, as a share of the whole rectangle."""
-    return float(np.mean(np.clip(1 - face_errors / limit, 0, 1)))
+def auc(face_errors: np.ndarray) -> float:
+    """Area under the cumulative error curve up to `FAILURE`, as a share of the whole rectangle."""
+    return float(np.mean(np.clip(1 - face_errors / FAILURE, 0, 1)))
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ _SURROUNDINGS = 1.45  # side of a cell in longer sides of the face's tight box
 _TRAIN_COLOUR, _VALIDATION_COLOUR = "#0072B2", "#D55E00"
 
 
-def chosen_rows(n: int, count: int = _COLUMNS * _ROWS) -> np.ndarray:
-    """At most `count` of n rows, evenly spread: neither the best nor the worst ones, and the same for all weights."""
-    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(int))
+def chosen_rows(n: int) -> np.ndarray:
+    """At most twelve of n rows, evenly spread: neither the best nor the worst ones, and the same for all weights."""
+    return np.unique(np.linspace(0, n - 1, min(n, _COLUMNS * _ROWS)).round().astype(int))
 
 
 def keypoints_figure(faces: Dataset, predicted_px: np.ndarray, title: str) -> np.ndarray:

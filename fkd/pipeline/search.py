@@ -1,6 +1,6 @@
 """Haar search for video: the whole frame at once, a share of it in each frame, or only near a known place.
 
-    search = FaceSearch(0.07, "frontal")
+    search = FaceSearch(0.07)
     tight_xyxy = search.everywhere(image_gray_u8)
     tight_xyxy = search.next_share(image_gray_u8)
 
@@ -18,7 +18,7 @@ import numpy as np
 from fkd.pipeline.detect import find_tilted, load_cascade, squares_of, suppress_overlaps, tight_from_haar
 
 _WINDOW_PX = 24  # the cascade's smallest; a frame is scaled until its smallest face is as large
-_SCALE_FACTOR, _MIN_NEIGHBORS = 1.2, 1
+_CASCADE, _SCALE_FACTOR, _MIN_NEIGHBORS = "frontal", 1.2, 1
 # First and last window of each share, counted in steps of the scale factor. Neighbouring shares have one
 # size in common, so that a face between two sizes has its hits in one share.
 _LAST_STEP, _LARGEST_WINDOW_PX = 40, 10_000
@@ -36,14 +36,13 @@ class FaceSearch:
 
     Args:
         min_face: smallest face to look for, as a share of the frame's longer side.
-        cascade: one of `fkd.pipeline.detect.CASCADES` but `profile`, which would need two searches.
 
     Raises:
         FkdError: when this OpenCV has no cascades.
     """
 
-    def __init__(self, min_face: float, cascade: str = "frontal") -> None:
-        self._cascade, self._name = load_cascade(cascade), cascade
+    def __init__(self, min_face: float) -> None:
+        self._cascade = load_cascade(_CASCADE)
         self._min_face = min_face
         self._turn = self._tilted_turn = 0
 
@@ -107,4 +106,4 @@ class FaceSearch:
         edges, hits = squares_of(self._cascade, scaled, _SCALE_FACTOR, _MIN_NEIGHBORS, **sizes)
         boxes = edges * np.array([width / size[0], height / size[1]] * 2) - 0.5
         kept = suppress_overlaps(boxes, hits, _SAME_FACE_IOU)
-        return tight_from_haar(boxes[kept], self._name)
+        return tight_from_haar(boxes[kept], _CASCADE)
