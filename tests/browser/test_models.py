@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -26,6 +26,11 @@ def no_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def page(page: Page) -> Page:
+    return patient(page)
+
+
+def patient(page: Page) -> Page:
+    """A window that is waited for as long as a first visit may take."""
     page.context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     return page
@@ -77,3 +82,14 @@ def test_the_card_opens_with_its_picture(page: Page, app_url: str) -> None:
     page.get_by_text("Card of these weights").click()
     expect(page.get_by_role("heading", name="What for, and what not")).to_be_visible()
     expect(page.get_by_text("Known failures, on synthetic faces")).to_be_visible()
+
+
+def test_on_a_phone_nothing_lies_over_buttons_and_legends(chromium: Browser, app_url: str) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = patient(context.new_page())
+    open_page(page, app_url)
+    page.get_by_role("radio", name="kaggle", exact=True).tap()  # which waits until a tap on its middle reaches it
+    expect(page).to_have_url(re.compile("board=kaggle"))
+    for corner in page.locator(".modebar-container").all():
+        expect(corner).to_be_hidden()
+    context.close()
