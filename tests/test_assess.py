@@ -273,6 +273,10 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about | {"runs": {"0": "", "1": "", "2": ""}}))
     assert standing("tiny")["drawn"].folds == 3
     assert "over 3 of 5 folds, the others not being measured yet" in render_card("tiny")
+    path = find_weights("tiny")  # as a run's weights are, which nobody has measured by themselves
+    save_weights(path, load_torch_model(path).network, dataclasses.replace(read_card(path), metrics={}))
+    assert "over 3 of 5 folds" in render_card("tiny") and "| held out |" not in render_card("tiny")
+    save(places)
     about["config"] = config | {"epochs": 99}
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about))
     assert standing("tiny")["drawn"].folds == 1  # of other settings than these weights

@@ -33,7 +33,7 @@ DATA_TERMS = {
     "synthetic15": "synthetic faces drawn by fkd: no restriction",
     "synthetic68": "synthetic faces drawn by fkd: no restriction",
 }
-_KEYPOINTS_IN_A_ROW = 3
+_HELD_OUT, _KEYPOINTS_IN_A_ROW = "held out", 3
 _TEXTS = ("", "boxes", "folds", "keypoint")  # heads of columns without numbers
 _SEEN_FAILING = (
     "Of real faces, the worst are seen from the side, have closed eyes, mouths open in the dark, headphones, or hands "
@@ -175,7 +175,7 @@ def _accuracy(
         f"Measured on {_held_out(card)}, which was held out: no face of it was trained on or watched"
         f"{_by_this_training(card)}. Five folds of these weights are not stored, so there is no deviation over folds."
     )
-    rows = [row for data in reached for row in _rows_of(data, reached[data], alone[data], card, found)]
+    rows = [row for data, of in reached.items() for row in _rows_of(data, of, alone.get(data), card, found)]
     heads = ["data", "boxes", "folds", "faces", *(head for head, _ in _COLUMNS.values())]
     whole = card.schema is KAGGLE15  # whose pictures show a face each, and are all of one size
     frame = f"in pixels of the {SIDE}x{SIDE} pictures" if whole else f"with the face scaled to {SIDE} px"
@@ -184,7 +184,7 @@ def _accuracy(
         if card.takes_whole_picture
         else "True boxes lie round the labelled points, and so tell where these end"
     )
-    detectors = "; the detector's are those of photos, and faces that it misses are left out" if found else ""
+    detectors = "" if found is None else "; the detector's are those of photos, and faces that it misses are left out"
     explained = (
         "NME is the mean point error in percent of the distance of the outer eye corners; FR@8 the share of faces "
         f"above 8 %; AUC@8 the area under the cumulative error curve up to 8 %; RMSE is over all coordinates, {frame}. "
@@ -236,21 +236,20 @@ def _against_mean_shape(card: Card) -> list[str]:
     ]
 
 
-def _rows_of(data: str, of: Standing, alone: Standing, card: Card, found: Assessment | None) -> list[list[str]]:
+def _rows_of(data: str, of: Standing, alone: Standing | None, card: Card, found: Assessment | None) -> list[list[str]]:
     boxes = "none: whole picture" if card.takes_whole_picture else "true"
-    rows = [[data, boxes, _which_folds(which), f"{which.faces:,}", *_figures(which)] for which in (of, alone)]
-    if of.folds == 1:
-        del rows[1]
+    shown = [of] if of.folds == 1 or alone is None else [of, alone]
+    rows = [[data, boxes, _which_folds(which), f"{which.faces:,}", *_figures(which)] for which in shown]
     if found is not None and data in found.data:
         detect = found.data[data]["detect"]
         cells = [form.format(detect[key]) for key, (_, form) in _COLUMNS.items()]
         by_detector = f"detector's ({detect['found']:.1f} % found)"
-        rows.append([data, by_detector, _which_folds(alone), f"{detect['faces']:,}", *cells])
+        rows.append([data, by_detector, _HELD_OUT, f"{detect['faces']:,}", *cells])
     return rows
 
 
 def _which_folds(of: Standing) -> str:
-    return str(of.folds) if of.folds > 1 else "held out"
+    return str(of.folds) if of.folds > 1 else _HELD_OUT
 
 
 def _figures(of: Standing) -> list[str]:
