@@ -149,7 +149,7 @@ def test_a_failed_write_leaves_the_old_file(shelf, monkeypatch):
 
 def test_evaluating_needs_the_same_schema(shelf):
     save(shelf, **SMALL)
-    with pytest.raises(FkdError, match="gives kaggle15, but synthetic68 is labelled with ibug68"):
+    with pytest.raises(FkdError, match="predicts 15 points, and the faces of synthetic68 are labelled with 68"):
         evaluate(load_model("mine"), load_dataset("synthetic68"))
 
 

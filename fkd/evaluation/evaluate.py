@@ -90,8 +90,11 @@ def evaluate(
         FkdError: schemas differ, weights lack the style, no face is left, or the detector finds none.
     """
     if model.card.schema.name != dataset.schema.name:
-        wrong = f"{model.card.name} gives {model.card.schema.name}"
-        raise FkdError(f"{wrong}, but {dataset.name} is labelled with {dataset.schema.name}.")
+        own, labelled = len(model.card.schema), len(dataset.schema)
+        raise FkdError(
+            f"{model.card.name} predicts {own} points, and the faces of {dataset.name} are labelled with {labelled}; "
+            "choose other weights or other data."
+        )
     rows = np.flatnonzero(in_split(model.card, dataset, split) & dataset.complete)
     if not len(rows):
         raise FkdError(f"No face of {dataset.name} is in the split {split!r} of {model.card.name}; try --split all.")
