@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from fkd.evaluation.leaderboard import read_results
 from fkd.evaluation.standing import held_out, standing
 from fkd.paths import PROJECT_ROOT
-from fkd.ui.models import board, figures, worst
+from fkd.ui.models import board, details, figures, worst
 from fkd.weights import list_weights, read_card
 
 ON_TWO, OTHER = "ibug68", "kaggle15"
@@ -97,8 +97,13 @@ def test_it_is_said_how_the_faces_of_the_figures_were_seen(app: AppTest) -> None
 
 
 def test_curves_over_each_other_are_of_the_same_faces(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn, draw = {}, figures.cumulative_figure
-    monkeypatch.setattr(figures, "cumulative_figure", lambda curves, chosen: draw(drawn.setdefault(0, curves), chosen))
+    drawn, draw = [], figures.cumulative_figure
+
+    def noted(curves: dict[str, list[float]], chosen: str) -> object:
+        drawn.append(curves)
+        return draw(curves, chosen)
+
+    monkeypatch.setattr(figures, "cumulative_figure", noted)
     first, _ = standing(ON_TWO)
     assert standing(ON_TWO)[first].folds > 1  # of which the headline figures are
     app.run()
@@ -106,3 +111,6 @@ def test_curves_over_each_other_are_of_the_same_faces(app: AppTest, monkeypatch:
         name: of[first].curve for name in list_weights() if first in (of := held_out(name)) and of[first].curve
     }
     assert len(drawn[0]) > 1 and len({held_out(name)[first].faces for name in drawn[0]}) == 1
+    monkeypatch.setattr(details, "hold_out_the_same", lambda name, weights: name == weights)
+    app.run()
+    assert list(drawn[1]) == [ON_TWO]  # without those that hold out others

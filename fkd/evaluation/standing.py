@@ -18,7 +18,6 @@ import numpy as np
 from fkd.evaluation.assessment import CURVE_NME, Assessment, find_assessment
 from fkd.evaluation.folds import FoldErrors, find_folds, mean_and_deviation
 from fkd.training.config import TrainConfig
-from fkd.training.start import deciding_settings
 from fkd.weights import read_card
 
 _TABLES = ("nme_by_group", "nme_by_keypoint")
@@ -76,10 +75,10 @@ def _over_folds(found: FoldErrors, data: str) -> Standing:
 
 
 def hold_out_the_same(first: str, second: str) -> bool:
-    """Whether two weights were trained with the same split, so that their held-out faces are the same."""
+    """Whether two weights were trained with the same split, whatever share of the others training watched."""
     made = [read_card(name).training.get("config", {}) for name in (first, second)]
-    one, other = map(TrainConfig.from_dict, made)
-    return first == second or (all(made) and all(getattr(one, n) == getattr(other, n) for n in deciding_settings(one)))
+    one, other = (TrainConfig.from_dict(config | {"validation_share": 0.0}).split_settings() for config in made)
+    return first == second or (all(made) and one == other)
 
 
 def cumulative(nme: np.ndarray) -> list[float]:

@@ -198,6 +198,12 @@ class TrainConfig:
         cool = epoch >= round(self.epochs * (1 - self.cool_down))
         return self.augmentation.cooled() if cool else self.augmentation
 
+    def split_settings(self) -> dict[str, Any]:
+        """What decided which faces are learnt from, watched and held out: of a drawn split also the data it is of."""
+        rules = {item.name: item.metadata["only"] for item in dataclasses.fields(self)}
+        names = [name for name in SECTIONS["Split"] if not (rule := rules[name]) or getattr(self, rule[0]) in rule[1]]
+        return {name: getattr(self, name) for name in (names if self.split == BY_FOLD else ["data", *names])}
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return dataclasses.asdict(self)

@@ -6,17 +6,15 @@ or by those that they started from, is refused.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fkd.data.splits import BY_FOLD
 from fkd.errors import FkdError
 from fkd.models import KeypointNetwork
 from fkd.runtime import TorchModel
-from fkd.training.config import SECTIONS, TrainConfig
+from fkd.training.config import TrainConfig
 from fkd.weights import find_weights, load_torch_model
 
 _MOST = 0.5  # what takes less than this share of its numbers starts almost anew
@@ -101,21 +99,14 @@ def trained_with(training: dict[str, Any]) -> Iterator[TrainConfig]:
         training = training.get("start", {}).get("training", {})
 
 
-def deciding_settings(known: TrainConfig) -> list[str]:
-    """The settings that decided which faces were held out: of a drawn split also the data that it was drawn from."""
-    rules = {item.name: item.metadata["only"] for item in dataclasses.fields(known)}
-    split = [name for name in SECTIONS["Split"] if not rules[name] or getattr(known, rules[name][0]) in rules[name][1]]
-    return split if known.split == BY_FOLD else ["data", *split]
-
-
 def _check_split(known: TrainConfig, config: TrainConfig) -> None:
     shared = sorted(set(known.data.split("+")) & set(config.data.split("+")))
-    differing = [name for name in deciding_settings(known) if getattr(known, name) != getattr(config, name)]
-    if differing == ["fold"] and config.fold < 0:  # holds out nothing, and watches the faces that these watched too
+    wanted = {name: value for name, value in known.split_settings().items() if getattr(config, name) != value}
+    if list(wanted) == ["fold"] and config.fold < 0:  # holds out nothing, and watches the faces that these watched too
         return
-    if shared and differing:
-        wanted = " ".join(f"{name}={getattr(known, name)}" for name in differing)
+    if shared and wanted:
+        same = " ".join(f"{name}={value}" for name, value in wanted.items())
         raise FkdError(
             f"{config.start_from} has learnt from faces of {', '.join(shared)} that this run would hold out; "
-            f"take the same split (--set {wanted}), or start from other weights."
+            f"take the same split (--set {same}), or start from other weights."
         )
