@@ -22,7 +22,6 @@ from torch import nn
 
 from fkd.errors import FkdError
 from fkd.models import KeypointNetwork, norm_to_px
-from fkd.models.heatmap import Spread
 from fkd.models.layers import ResidualBlock
 from fkd.progress import steps
 from fkd.runtime import LoadedModel, TorchModel
@@ -34,7 +33,6 @@ _KINDS: dict[type[nn.Module], str] = {
     nn.ReLU: "ReLU",
     nn.MaxPool2d: "max pooling",
     nn.Dropout: "dropout",
-    Spread: "entropy",
 }
 _BATCH = 32
 

@@ -1,4 +1,4 @@
-"""A run's best weights made shipped weights: measured on the faces held out from them, and with a card."""
+"""A run's best weights made shipped weights: scores learnt to the end, measured on held-out faces, and with a card."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from fkd.export import export_onnx
 from fkd.paths import weights_root, written_aside
 from fkd.progress import report
 from fkd.training.config import TrainConfig
+from fkd.training.faces import load_faces
+from fkd.training.point_scores import fit_point_scores
 from fkd.training.run import RunFolder
 from fkd.weights import RUN_PREFIX, Card, list_weights, load_torch_model, save_weights
 
@@ -35,6 +37,8 @@ def check_name(name: str, replace: bool) -> None:
 def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     """Measure a run's weights and put them into `weights/`, reporting progress; minutes where there are many faces.
 
+    Before, a network that scores its points learns once more how sure to be of each (`fit_point_scores`).
+
     Args:
         run: name of a run.
         name: what `--weights` shall call them.
@@ -51,6 +55,8 @@ def promote(run: str, name: str, replace: bool = False) -> dict[str, Any]:
     folder = RunFolder.open(run)
     _check_held_out(folder)
     model = load_torch_model(f"{RUN_PREFIX}{folder.name}")
+    config = TrainConfig.from_dict(folder.read_config())
+    fit_point_scores(model.network, config, load_faces(config, folder).train)
     card = dataclasses.replace(model.card, name=name, training={**model.card.training, "run": folder.name})
     for data in card.trained_on:
         report(f"reading {data}", 0.0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fkd.models import KeypointNetwork
     from fkd.weights import Card
 
-_MISSING_SCORE_SCALE = 0.1  # disagreement, in sides of the crop, at which a score has fallen to 1/e
+_AGREEMENT_SCALE = 0.1  # disagreement of two looks, in sides of the crop, at which their agreement has fallen to 1/e
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class LoadedModel(ABC):
         Args:
             crops_gray_u8: upright faces, cut as the card says.
             flip: look at each crop mirrored too and average the two, which is more exact and takes twice as
-                long. Networks that give no scores get them from how well the two agree; without, they are 1.
+                long. Where the two disagree on a point, its score is lower; networks that give no scores get them
+                from this alone, and without, they are 1.
         """
         size = self.card.input_size
         if crops_gray_u8.dtype != np.uint8 or crops_gray_u8.shape[1:] != (size, size):
@@ -165,11 +166,10 @@ def flip_averaged(answer: Answer, schema: Schema, size: int) -> Prediction:
     # direct look tells. The mirrored one is brought there before the two are averaged.
     mirrored[..., 0] += (direct - mirrored)[..., 0].mean(axis=1, keepdims=True)
     points_px = (direct + mirrored) / 2
+    agreement = np.exp(-np.linalg.norm(direct - mirrored, axis=-1) / (size - 1) / _AGREEMENT_SCALE)
     if answer.point_scores is None or answer.face_scores is None:
-        disagreement = np.linalg.norm(direct - mirrored, axis=-1) / (size - 1)
-        point_scores = np.exp(-disagreement / _MISSING_SCORE_SCALE)
-        return Prediction(points_px, point_scores, point_scores.mean(axis=1))
-    point_scores = (answer.point_scores[:n] + answer.point_scores[n:, partners]) / 2
+        return Prediction(points_px, agreement, agreement.mean(axis=1))
+    point_scores = (answer.point_scores[:n] + answer.point_scores[n:, partners]) / 2 * np.sqrt(agreement)
     return Prediction(points_px, point_scores, (answer.face_scores[:n] + answer.face_scores[n:]) / 2)
 
 

@@ -247,11 +247,17 @@ def weights_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def network_digest(path: Path) -> str:
-    """SHA-256 of the numbers in a file of weights, which stay the same when its card tells more of them."""
-    with path.open("rb") as file:
-        file.seek(int.from_bytes(file.read(8), "little"), 1)  # past the header of the format safetensors
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def points_digest(path: Path) -> str:
+    """SHA-256 of the numbers in a file of weights that decide where points lie.
+
+    It stays the same when the card tells more of them, and when the scores of points learn again.
+    """
+    digest = hashlib.sha256()
+    with safe_open(path, framework="np") as file:
+        for key in sorted(file.keys()):
+            if not key.startswith("score_head."):
+                digest.update(key.encode() + file.get_tensor(key).tobytes())
+    return digest.hexdigest()
 
 
 def save_weights(path: Path, network: KeypointNetwork, card: Card) -> None:

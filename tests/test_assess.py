@@ -38,7 +38,7 @@ from fkd.schema import KAGGLE15
 from fkd.training.loop import train
 from fkd.training.recipes import get_recipe
 from fkd.training.run import RunFolder
-from fkd.weights import Card, find_weights, load_torch_model, network_digest, read_card, save_weights
+from fkd.weights import Card, find_weights, load_torch_model, points_digest, read_card, save_weights
 from tests.drawn import TINY_SETTINGS, drawn_faces
 
 CONFIG = get_recipe("mlp").with_settings(TINY_SETTINGS)
@@ -257,7 +257,7 @@ def test_five_folds_are_told_with_their_deviation(places: Path) -> None:
     config = {key: value for key, value in CONFIG.as_dict().items() if key != "fold"}
     runs = {str(fold): "tiny" for fold in range(5)}
     about = {"name": "tiny", "schema": "kaggle15", "data": ["drawn"], "config": config, "runs": runs}
-    about["network"] = network_digest(find_weights("tiny"))
+    about["network"] = points_digest(find_weights("tiny"))
     folds = np.repeat(np.arange(5), 4).astype(np.uint8)
     write_folds(FoldErrors(errors, folds, np.zeros(n, np.uint8), about))
     of = standing("tiny")["drawn"]

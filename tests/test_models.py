@@ -1,10 +1,13 @@
+import math
+
+import numpy as np
 import pytest
 import torch
 
 from fkd.errors import FkdError
 from fkd.losses import heatmap_loss, point_loss
 from fkd.models import MODELS, check_model, create_model, norm_to_px, px_to_norm
-from fkd.models.heatmap import Spread, cell_centres_norm, expectation
+from fkd.models.heatmap import cell_centres_norm, expectation, spread
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -146,19 +149,30 @@ def test_an_argument_no_network_takes():
         create_model("cnn5", 68, 128, depth=3)
 
 
-def test_the_spread_of_a_heatmap_is_its_entropy():
-    spread, logits = Spread(3), 4 * torch.randn(2, 3, 8, 8)
-    probabilities = logits.flatten(2).softmax(dim=-1)
-    assert not spread(logits, probabilities.view_as(logits)).any(), "nothing to begin with"
-    torch.nn.init.constant_(spread.weight, -2.0)
-    entropy = torch.distributions.Categorical(probabilities).entropy()
-    torch.testing.assert_close(spread(logits, probabilities.view_as(logits)), -2 * entropy)
+def test_the_spread_of_a_heatmap_is_its_entropy_and_its_variances():
+    logits = 4 * torch.randn(2, 3, 8, 16)
+    probabilities = logits.flatten(2).softmax(dim=-1).view_as(logits)
+    found = spread(logits, probabilities)
+    entropy = torch.distributions.Categorical(probabilities.flatten(2)).entropy()
+    torch.testing.assert_close(found[..., 0], entropy)
+    cells = torch.linspace(-1, 1, 16)
+    for row, point in ((0, 0), (1, 2)):
+        shares = probabilities[row, point].sum(dim=0).numpy().astype(float)
+        mean = np.average(cells, weights=shares)
+        variance = np.average((cells - mean) ** 2, weights=shares)
+        assert found[row, point, 1] == pytest.approx(math.log(variance + 1e-4), abs=1e-3)
+    across = spread(logits.transpose(2, 3), probabilities.transpose(2, 3))
+    torch.testing.assert_close(across[..., [0, 2, 1]], found)
 
 
-def test_weights_from_before_the_spread_score_as_they_did():
+def test_a_point_hears_of_the_others_when_it_is_scored():
     torch.manual_seed(0)
-    older, later = (create_model("heatmap", 15, 64, **SMALL["heatmap"]).eval() for _ in range(2))
-    torch.nn.init.ones_(later.spread_head.weight)
-    later.load_state_dict({name: value for name, value in older.state_dict().items() if "spread" not in name})
-    image = torch.rand(1, 1, 64, 64)
-    torch.testing.assert_close(later(image).point_logits, older(image).point_logits)
+    network = create_model("heatmap", 15, 64, **SMALL["heatmap"]).eval()
+    features, logits = torch.randn(1, 16, 16, 16), torch.randn(1, 15, 16, 16)
+    sharper = logits.clone()
+    sharper[:, 1:] *= 8
+    before, after = (
+        network.score_head(features, each, each.flatten(2).softmax(dim=-1).view_as(each)) for each in (logits, sharper)
+    )
+    assert before.shape == (1, 15)
+    assert (before[0, 0] - after[0, 0]).abs() > 1e-3

@@ -30,7 +30,7 @@ from fkd.paths import results_root, runs_root, written_aside
 from fkd.schema import Schema, get_schema
 from fkd.training.config import TrainConfig
 from fkd.training.provenance import fingerprint, versions
-from fkd.weights import LoadedModel, find_weights, load_torch_model, network_digest, read_card
+from fkd.weights import LoadedModel, find_weights, load_torch_model, points_digest, read_card
 
 MEASURED = ("rmse_px", "nme", "nme_median", "nme_p90", "fr8", "auc8", "argmax_accuracy")
 
@@ -43,8 +43,8 @@ class FoldErrors:
         errors: of n faces, in the order of the dataset.
         folds: (n,) uint8: the fold of each face, and so the network that predicted it.
         sources: (n,) uint8: the dataset each face comes from, an index into `about["data"]`.
-        about: name, schema, data and its fingerprint, digest of the weights themselves, configuration, runs by
-            fold and versions.
+        about: name, schema, data and its fingerprint, digest of what in the weights decides points, configuration,
+            runs by fold and versions.
 
     Faces of a fold that has no run yet have no errors.
     """
@@ -133,7 +133,7 @@ def find_folds(name_or_path: str | Path) -> FoldErrors | None:
         return None
     config = {key: value for key, value in card.training.get("config", {}).items() if key != "fold"}
     same_settings = {key: value for key, value in found.about["config"].items() if key in config} == config
-    same_network = found.about.get("network") == network_digest(find_weights(name_or_path))
+    same_network = found.about.get("network") == points_digest(find_weights(name_or_path))
     return found if same_settings and same_network else None
 
 
@@ -213,7 +213,7 @@ def _nothing_measured(weights: str, config: TrainConfig, dataset: Dataset) -> Fo
     data = config.data.split("+")
     about = {
         "name": read_card(weights).name,
-        "network": network_digest(find_weights(weights)),
+        "network": points_digest(find_weights(weights)),
         "schema": dataset.schema.name,
         "data": data,
         "data_hash": fingerprint(dataset),

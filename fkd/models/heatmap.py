@@ -55,12 +55,10 @@ class HeatmapNetwork(KeypointNetwork):
         self.laterals = nn.ModuleList(nn.Conv2d(width, fused, 1) for width in widths[1:])
         self.merges = nn.ModuleList(conv_norm_relu(fused, fused) for _ in widths[2:])
         self.heatmap_head = nn.Conv2d(fused, keypoints * max(len(self.styles), 1), 1)
-        self.score_head = nn.Conv2d(fused, keypoints, 1)
-        self.spread_head = Spread(keypoints)
+        self.score_head = PointScores(keypoints, fused)
         self.face_head = nn.Linear(widths[-1], 1)
         modulated = [*widths[1:], *(fused for _ in self.merges)] if self.styles else []
         self.modulations = nn.ModuleList(Modulation(width, len(self.styles)) for width in modulated)
-        self.register_load_state_dict_pre_hook(_without_spread)
 
     def forward(self, images: torch.Tensor, styles: torch.Tensor | None = None) -> Output:
         modulations = iter(self.modulations)
@@ -75,9 +73,8 @@ class HeatmapNetwork(KeypointNetwork):
             fused = _modulated(merge(enlarged + lateral(feature)), styles, modulations)
         heatmap_logits = self._of_style(self.heatmap_head(fused), styles).float()
         points_norm, probabilities = expectation(heatmap_logits, self.input_size)
-        # A point's score is read where its heatmap lies, and does not move the heatmap itself.
-        seen = (self.score_head(fused).float() * probabilities.detach()).sum(dim=(2, 3))
-        point_logits = seen + self.spread_head(heatmap_logits.detach(), probabilities.detach())
+        # Scores are read where the heatmaps lie, and do not move these themselves.
+        point_logits = self.score_head(fused.float(), heatmap_logits.detach(), probabilities.detach()).float()
         face_logits = self.face_head(features[-1].mean(dim=(2, 3))).float().squeeze(1)
         return Output(points_norm, point_logits, face_logits, heatmap_logits)
 
@@ -92,28 +89,54 @@ class HeatmapNetwork(KeypointNetwork):
         strides = [HEATMAP_STRIDE << i for i in range(len(self.laterals))]
         found |= {f"lateral, stride {stride}": part for stride, part in zip(strides, self.laterals, strict=True)}
         found |= {f"merge, stride {s}": part for s, part in zip(strides[-2::-1], self.merges, strict=True)}
-        scores = {"point scores": self.score_head, "spread scores": self.spread_head, "face score": self.face_head}
+        scores = {"point scores": self.score_head, "face score": self.face_head}
         return found | {"heatmaps": self.heatmap_head, **scores}
 
 
-class Spread(nn.Module):
-    """What the entropy of its heatmap says about a point; nothing to begin with."""
+class PointScores(nn.Module):
+    """How sure the network is of each point: by what it sees there, and how far the heatmap spreads.
 
-    def __init__(self, keypoints: int) -> None:
+    Each point also hears of the mean over all of them, since a face that is hard to see is so as a whole.
+
+    Args:
+        keypoints: number of points.
+        channels: of the features that the heatmaps are made from.
+        hidden: channels between.
+    """
+
+    def __init__(self, keypoints: int, channels: int, hidden: int = 64) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(keypoints))
+        self.norm = nn.BatchNorm2d(channels + 3)
+        self.own = nn.Conv2d(channels + 3, hidden, 1)
+        self.others = nn.Conv2d(hidden, hidden, 1, bias=False)
+        self.point = nn.Parameter(torch.zeros(hidden, keypoints, 1))
+        self.answer = nn.Parameter(torch.randn(hidden, keypoints, 1) * hidden**-0.5)
+        self.bias = nn.Parameter(torch.zeros(keypoints))
 
-    def forward(self, heatmap_logits: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
-        """(n, k) summands of the points' logits, of heatmaps (n, k, h, w) and their softmax."""
-        # Without a logarithm for every cell.
-        entropy = heatmap_logits.flatten(2).logsumexp(dim=-1) - (probabilities * heatmap_logits).sum(dim=(2, 3))
-        return self.weight * entropy
+    def forward(
+        self, features: torch.Tensor, heatmap_logits: torch.Tensor, probabilities: torch.Tensor
+    ) -> torch.Tensor:
+        """(n, k) logits, of features (n, c, h, w), heatmaps (n, k, h, w) and their softmax."""
+        seen = probabilities.flatten(2) @ features.flatten(2).transpose(1, 2)
+        known = torch.cat([seen, spread(heatmap_logits, probabilities)], dim=2).transpose(1, 2)
+        own = self.own(self.norm(known[..., None])) + self.point
+        told = self.others(own.relu().mean(dim=2, keepdim=True))
+        return ((own + told).relu() * self.answer).sum(dim=(1, 3)) + self.bias
 
 
-def _without_spread(network: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: object) -> None:
-    """Weights that were trained before there was a spread score as they did: by none."""
-    weight = network.get_parameter("spread_head.weight")
-    state.setdefault(f"{prefix}spread_head.weight", torch.zeros_like(weight))
+def spread(heatmap_logits: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+    """(n, k, 3): of each heatmap (n, k, h, w) its entropy, and the logarithms of its variances in x and y.
+
+    Variances are in squares of half of the heatmap's side.
+    """
+    # Without a logarithm for every cell.
+    entropy = heatmap_logits.flatten(2).logsumexp(dim=-1) - (probabilities * heatmap_logits).sum(dim=(2, 3))
+    told = [entropy]
+    for shares in (probabilities.sum(dim=2), probabilities.sum(dim=3)):
+        cells = torch.linspace(-1, 1, shares.shape[2]).to(shares)
+        variance = (shares * cells.square()).sum(dim=2) - (shares * cells).sum(dim=2).square()
+        told.append((variance.clamp_min(0) + 1e-4).log())
+    return torch.stack(told, dim=2)
 
 
 class Modulation(nn.Module):

@@ -27,11 +27,24 @@ def total_loss(output: Output, batch: Batch, config: TrainConfig, schema: Schema
 
 
 def _score_loss(output: Output, batch: Batch, eyes: torch.Tensor, mean: Mean) -> torch.Tensor:
-    """Scores should tell how near a point is; nothing for points that are covered or on no face."""
-    assert output.point_logits is not None and output.face_logits is not None
+    """Of points and faces."""
+    assert output.face_logits is not None
+    face = F.binary_cross_entropy_with_logits(output.face_logits, batch.is_face.float(), reduction="none")
+    return point_score_loss(output, batch, eyes, mean) + mean(face.sum(), torch.ones_like(face).sum())
+
+
+def point_score_loss(output: Output, batch: Batch, eyes: torch.Tensor, mean: Mean = mean_of) -> torch.Tensor:
+    """Scores should tell how near a point is; nothing for points that are covered or on no face.
+
+    Args:
+        output: of a network that gives scores.
+        batch: n crops.
+        eyes: (n,) their eye distances, normalised as their points are.
+        mean: what makes a mean of the sum over points and their number.
+    """
+    assert output.point_logits is not None
     error = (output.points_norm.detach() - batch.points_norm).norm(dim=-1) / eyes[:, None]
     wanted = torch.exp(-error / _SCORE_SCALE).masked_fill(batch.hidden | ~batch.is_face[:, None], 0)
     known = torch.isfinite(wanted)
     point = F.binary_cross_entropy_with_logits(output.point_logits, torch.nan_to_num(wanted), reduction="none")
-    face = F.binary_cross_entropy_with_logits(output.face_logits, batch.is_face.float(), reduction="none")
-    return mean((point * known).sum(), known.sum()) + mean(face.sum(), torch.ones_like(face).sum())
+    return mean((point * known).sum(), known.sum())
